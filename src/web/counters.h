@@ -33,6 +33,7 @@
         X("tenon_connections_refused_total", "counter", "Client connections closed before a request, by reason.")              \
         X("tenon_http1_rejected_heads_total", "counter", "Messages of clients that were refused as malformed, by cause.")      \
         X("tenon_http_no_site_total", "counter", "Requests for a host that no site serves.")                                   \
+        X("tenon_http_head_timeouts_total", "counter", "Connections whose request head did not come in time.")                 \
         X("tenon_worker_busy_seconds_total", "counter", "Time that a worker thread spent outside waiting.")                    \
         X("tenon_loop_stalls_total", "counter", "Rounds of a worker's loop that took longer than a second.")                   \
         X("tenon_loop_rounds_total", "counter", "Rounds of the workers' loops.")                                               \
@@ -110,7 +111,7 @@ enum site_word {
         X(REFUSED_MEMORY, "tenon_connections_refused_total", "reason=\"memory\"")          \
         X(REFUSED_DRAIN, "tenon_connections_refused_total", "reason=\"drain\"")            \
         X(NO_SITE, "tenon_http_no_site_total", "")                                         \
-        X(TIMEOUT_HEAD, "tenon_http_rejected_total", "reason=\"head_timeout\"")            \
+        X(HEAD_TIMEOUTS, "tenon_http_head_timeouts_total", "")                             \
         X(BUSY_NS, "tenon_worker_busy_seconds_total", "")                                  \
         X(LOOP_STALLS, "tenon_loop_stalls_total", "")                                      \
         X(LOOP_ROUNDS, "tenon_loop_rounds_total", "")                                      \
