@@ -75,6 +75,8 @@ struct exchange_head {
         uint64_t content_length;         /* with BODY_LENGTH; also what HEAD or 304 would have had */
         const struct http_field *fields; /* those with hop_by_hop set are left out; borrowed during the call */
         unsigned n_fields;
+        struct str raw;                  /* not empty: the fields' own lines, one after the other in one buffer, each ended by CRLF:
+                                            what is passed on unchanged is then copied whole instead of put together again */
         struct str reason;               /* empty: the standard phrase */
         bool close;                      /* end the client's connection after this response */
 };
@@ -91,6 +93,7 @@ struct exchange {
         const struct addr *client; /* peer address */
         const struct addr *local;
         bool tls;
+        struct str path;           /* normalised (dot segments gone), still encoded; routing went by it; `strip` already taken off */
         /* progress */
         bool head_sent;            /* the final head was handed over */
         bool end_sent;             /* and the end of the response */
@@ -105,7 +108,6 @@ struct exchange {
         nsec_t at_head;            /* head complete */
         nsec_t at_connect;         /* upstream connection ready; 0: none */
         nsec_t at_first_byte;      /* response head from upstream; 0: none */
-        unsigned connect_ms_x10;
         struct str farm;
         struct str server;
         unsigned retries;
@@ -117,9 +119,11 @@ struct stream_ops {
         void (*send_head)(struct exchange *x, const struct exchange_head *head);
         void (*send)(struct exchange *x, const struct slice *v, unsigned n, bool end);
         void (*send_file)(struct exchange *x, int fd, uint64_t offset, uint64_t n, bool end);
+        void (*trailers)(struct exchange *x, const struct http_fields *trailers);
         void (*body_start)(struct exchange *x);
         void (*body_stop)(struct exchange *x);
-        void (*abort)(struct exchange *x);
+        void (*abort)(struct exchange *x); /* cut the client off; calls the handler's on_abort() */
+        const struct http_fields *(*request_trailers)(struct exchange *x); /* after the body's end; NULL: none */
 };
 
 /* ── for handlers ──────────────────────────────────────────────────────── */
@@ -131,6 +135,8 @@ void exchange_send(struct exchange *x, const struct slice *v, unsigned n, bool e
 void exchange_send_file(struct exchange *x, int fd, uint64_t offset, uint64_t n, bool end);
 /* Asks for the request body (answers Expect: 100-continue). A handler that never does lets the stream discard or cut it. */
 void exchange_body_start(struct exchange *x);
+/* Trailer fields for a response with HTTP_BODY_CHUNKED, before its end is sent; dropped where the client cannot take them. */
+void exchange_trailers(struct exchange *x, const struct http_fields *trailers);
 void exchange_body_stop(struct exchange *x);
 /* A whole small response: text/plain body made of a sentence, or none for 204/304. Used for every error page too. Before the head only. */
 void exchange_reply(struct exchange *x, unsigned status, const struct http_field *fields, unsigned n_fields, struct str body);
