@@ -19,7 +19,9 @@ struct conf_node;
 struct exchange;
 struct farm_set;
 struct handler_ops;
+struct host_table;
 struct http_request;
+struct net_list;
 
 struct route {
         struct str path;     /* "/api/" or, exact, "/health" */
@@ -28,12 +30,14 @@ struct route {
         const struct handler_ops *handler;
         void *conf;          /* the handler's part of the configuration */
         const struct site *site;
+        const struct route *parent; /* next shorter prefix that also matches; set by site_sort_routes() */
 };
 
 struct site {
         struct str name;
-        struct route *routes; /* sorted for look-up */
+        struct route *routes; /* sorted: exact ones, then prefixes */
         unsigned n_routes;
+        unsigned n_exact;
         int counters;         /* object of kind COUNTERS_SITE */
 };
 
@@ -53,7 +57,7 @@ struct web_limits {
 /* An address that sites listen on, and which sites those are. */
 struct web_listen {
         struct addr addr;
-        void *hosts;            /* host table: route/host.c */
+        const struct host_table *hosts;
 };
 
 struct web_config {
@@ -81,5 +85,5 @@ struct web_config *web_config_free(struct web_config *w);
  * "*.suffix", else the site with "*", else NULL. */
 const struct site *web_listen_site(const struct web_listen *l, struct str host);
 /* Longest path that matches on segment borders ("/api/" matches "/api/x" and "/api", not "/apix"); exact ones first. NULL: none.
- * `path` is the normalised, still encoded path (route/path.h). */
+ * `path` is the normalised, still encoded path (http/path.h). */
 const struct route *site_route(const struct site *s, struct str path);
