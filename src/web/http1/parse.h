@@ -15,7 +15,7 @@
 #define HTTP1_REJECTS(X)                                                                                            \
         X(NONE, 0, "none", "")                                                                                      \
         X(REQUEST_LINE, 400, "bad_syntax", "request line is not METHOD SP target SP HTTP/1.x CRLF")                 \
-        X(METHOD, 400, "bad_syntax", "method is not a token")                                                       \
+        X(METHOD, 400, "bad_syntax", "method is not a token of at most 64 bytes")                                   \
         X(TARGET, 400, "bad_syntax", "request target is not valid")                                                 \
         X(VERSION, 505, "bad_syntax", "HTTP version is not 1.0 or 1.1")                                             \
         X(STATUS_LINE, 400, "bad_syntax", "status line is not HTTP/1.x SP 3DIGIT SP reason CRLF")                   \
@@ -33,6 +33,7 @@
         X(LENGTH_AND_CHUNKED, 400, "smuggling", "Content-Length together with Transfer-Encoding")                   \
         X(TRANSFER_ENCODING, 400, "smuggling", "Transfer-Encoding is not exactly chunked")                          \
         X(TRANSFER_ENCODING_OLD, 400, "smuggling", "Transfer-Encoding with HTTP/1.0")                               \
+        X(CONNECTION, 400, "bad_syntax", "Connection names too many fields")                                        \
         X(CONNECT_BODY, 400, "smuggling", "body with a method or status that cannot have one")                      \
         X(LINE_TOO_LONG, 414, "too_large", "request target is longer than the limit")                               \
         X(HEAD_TOO_LARGE, 431, "too_large", "header section is larger than the limit")                              \
@@ -84,11 +85,15 @@ ssize_t http1_parse_response(const char *p, size_t n, const struct http1_limits 
 
 struct http1_chunked {
         uint8_t state;
-        uint8_t digits;
-        uint32_t ext;      /* bytes of extension seen in this chunk */
-        uint64_t left;     /* data bytes of the current chunk still to come */
+        uint8_t digits;     /* of the current chunk size */
+        uint8_t why;        /* once refused: enum http1_reject */
+        uint32_t n_trailers;
+        uint32_t ext;       /* bytes of extension seen in this chunk */
+        uint64_t left;      /* data bytes of the current chunk still to come */
         uint32_t trailer_n; /* bytes of trailer section seen */
-        char *trailer;     /* owned: the trailer lines collected (NULL while there are none); freed by deinit */
+        uint32_t trailer_line; /* where its last line begins */
+        uint32_t trailer_cap;
+        char *trailer;      /* owned: the trailer lines collected (NULL while there are none); freed by deinit */
 };
 
 enum http1_chunk_event {
