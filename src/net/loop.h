@@ -11,6 +11,7 @@
  *  - No callback runs from inside a call into the loop: a submission never calls back before it returns.
  *  - Objects (socks, timers, watches, tasks) are embedded in the caller's own; the loop allocates nothing
  *    per operation.
+ *  - The process ignores SIGPIPE (sendfile() and splice() cannot be told to).
  *  - After sock_close() the only callback is on_closed(); until it came, the memory must stay.
  */
 
@@ -25,6 +26,7 @@
 #include "net/buf.h"
 
 struct loop;
+struct bulk_pipe;
 
 enum loop_backend {
         LOOP_AUTO, /* io_uring where the kernel allows it, else epoll */
@@ -34,8 +36,9 @@ enum loop_backend {
 
 struct loop_options {
         enum loop_backend backend;
-        unsigned n_bufs;   /* receive buffers at hand; 0: default */
-        unsigned buf_size; /* bytes of each; 0: default */
+        unsigned n_bufs;   /* receive buffers kept at hand; 0: default. More are made when they are all in use */
+        unsigned max_bufs; /* never more than this at once; 0: as many as can be named. Receiving waits when all are out */
+        unsigned buf_size; /* bytes of each, bookkeeping included; 0: default */
 };
 
 /* -ENOSYS, -EPERM, … when LOOP_URING was asked for and the kernel refuses; *ret_why (may be NULL) is then a
@@ -92,16 +95,16 @@ struct acceptor {
         struct loop *loop;
         int fd; /* borrowed: a listening, non-blocking socket */
         /* fd is the caller's from here on: non-blocking, CLOEXEC. peer may be NULL: getpeername() tells. */
-        void (*on_accept)(struct acceptor *a, int fd, const struct addr *peer);
+        void (*on_accept)(struct acceptor *a, int fd, const struct addr *peer); /* until on_stopped() */
         /* -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: accepting pauses for 100 ms and goes on by itself. */
         void (*on_error)(struct acceptor *a, int error);
         void (*on_stopped)(struct acceptor *a); /* after acceptor_stop(): the memory is the caller's again */
         struct { /* the backend's */
-                struct list link;
                 struct task task;
                 struct timer pause;
                 uint32_t flags;
-                uint32_t in_flight;
+                uint32_t burst;
+                uint64_t last_round;
         } priv;
 };
 
@@ -129,28 +132,29 @@ struct sock {
         const struct sock_ops *ops;
         int fd; /* owned; -1 after close */
         struct { /* the backend's */
-                struct list ready_link;
-                struct list work_link;
+                struct list work_link;   /* something to do or to tell in user space */
                 uint32_t flags;
-                uint32_t in_flight; /* operations the kernel still holds */
+                uint32_t in_flight;      /* operations the kernel still holds */
                 int recv_result;
                 int send_result;
-                struct msghdr msg;
-                const struct iovec *iov;
+                const struct iovec *iov; /* what is not sent yet; the first may be half sent */
                 int n_iov;
-                size_t iov_done;
-                size_t send_left;
+                size_t iov_done;         /* bytes of the first one that went */
                 int file_fd;
                 uint64_t file_offset;
+                uint64_t left;           /* of the file or the splice */
+                uint64_t spliced;
                 struct sock *splice_from;
-                int pipe[2];
-                size_t piped;
-                struct list pending; /* data that came between stop and start */
-                uint32_t ready;
+                struct sock *splice_to;
+                struct bulk_pipe *pipe;
+                struct buf *pending;      /* uring: data that came between stop and start, oldest first */
+                struct buf *pending_last;
+                struct list starved_link; /* uring: waits for a buffer */
+                struct msghdr msg;
         } priv;
 };
 
-/* Takes fd (non-blocking). The sock starts idle: nothing is received until sock_recv_start(). */
+/* Takes fd (non-blocking, and no copy of it elsewhere: closing must be the end of it). The sock starts idle: nothing is received until sock_recv_start(). */
 void sock_init(struct sock *s, struct loop *l, int fd, const struct sock_ops *ops);
 /* Makes a non-blocking socket and connects; fails at once only for want of resources. */
 int sock_connect(struct sock *s, struct loop *l, const struct addr *to, const struct sock_ops *ops);
@@ -166,10 +170,28 @@ void sock_send(struct sock *s, const struct iovec *iov, int n, bool more);
 /* The same for n bytes of a regular file from offset on, without copying them to user space. -EIO in on_sent() when
  * the file turns out to be shorter. file_fd is borrowed until on_sent(). */
 void sock_send_file(struct sock *s, int file_fd, uint64_t offset, size_t n);
+/*
+ * Moves up to n bytes from what `from` receives to `to` without copying them to user space: a sending operation of
+ * `to`, over with its on_sent(). `from` must not be receiving (sock_recv_stop()) and must have handed out all it had:
+ * true after a stop inside on_data() when no byte came since, which sock_recv_idle() tells; when it is false, start
+ * receiving again and send the rest the ordinary way.
+ *
+ *   on_sent(to, 0)  and sock_spliced(to) == n   all went
+ *   on_sent(to, 0)  and sock_spliced(to) <  n   `from` ended or failed; sock_recv_start(from) makes on_end() tell which
+ *   on_sent(to, <0)                             the sending side of `to` is dead, or -ECANCELED: `from` was closed.
+ *                                               Bytes on the way are lost: `from` is out of step and is to be closed
+ *
+ * Deadlines are the caller's: sock_spliced() grows while it runs. While it runs `from` may only be closed.
+ */
+void sock_splice(struct sock *to, struct sock *from, uint64_t n);
+/* Bytes that went into `to` in its present or, until the next starts, its last splice. */
+uint64_t sock_spliced(const struct sock *to);
+/* Nothing received waits in user space, so the next byte would come from the kernel. */
+bool sock_recv_idle(const struct sock *s);
 bool sock_sending(const struct sock *s);
 /* shutdown(SHUT_WR) after what is being sent. Not while sock_sending(). */
 void sock_shutdown(struct sock *s);
-/* Ends all operations and closes; on_closed() comes later, always. Idempotent. */
+/* Ends all operations and closes; on_closed() comes later, always. Idempotent. Other calls do nothing afterwards. */
 void sock_close(struct sock *s);
 /* The same, but the peer gets a reset (SO_LINGER 0). */
 void sock_reset(struct sock *s);
@@ -183,10 +205,8 @@ struct watch {
         uint32_t events; /* EPOLLIN, EPOLLOUT */
         void (*on_ready)(struct watch *w, uint32_t events);
         struct { /* the backend's */
-                struct list link;
                 struct task task;
                 uint32_t flags;
-                uint32_t in_flight;
         } priv;
         void (*on_stopped)(struct watch *w); /* after watch_stop(): the memory is the caller's again. May be NULL for
                                                 objects that outlive the loop. */

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/buf.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "net/pool.h"
+
+void buf_pool_init(struct buf_pool *p, uint32_t buf_size, uint32_t keep, uint32_t max) {
+        assert(buf_size > sizeof(struct buf));
+        *p = (struct buf_pool){.buf_size = buf_size, .keep = keep, .max = max};
+}
+
+void buf_pool_deinit(struct buf_pool *p) {
+        while (p->free) {
+                struct buf *b = p->free;
+
+                p->free = b->next;
+                free(b);
+        }
+        p->n_free = 0;
+}
+
+struct buf *buf_pool_get(struct buf_pool *p) {
+        struct buf *b = p->free;
+
+        if (b) {
+                p->free = b->next;
+                p->n_free--;
+        } else {
+                if (p->n_used >= p->max)
+                        return NULL;
+                b = malloc(p->buf_size);
+                if (!b)
+                        return NULL;
+                *b = (struct buf){
+                        .data = (char *)(b + 1),
+                        .cap = p->buf_size - (uint32_t)sizeof(*b),
+                        .pool = p,
+                };
+        }
+        p->n_used++;
+        b->next = NULL;
+        b->refs = 1;
+        return b;
+}
+
+void buf_pool_put(struct buf_pool *p, struct buf *b) {
+        assert(b->refs == 0 && p->n_used > 0);
+        p->n_used--;
+        if (p->n_free >= p->keep) {
+                free(b);
+                return;
+        }
+        b->next = p->free;
+        p->free = b;
+        p->n_free++;
+}
+
+void buf_release(struct buf *b) {
+        struct buf_pool *p = b->pool;
+
+        if (p->take && p->take(p, b))
+                return;
+        buf_pool_put(p, b);
+}
