@@ -168,13 +168,13 @@ static int retry_build(struct build *b, struct farm *f, const struct conf_node *
                 enum farm_retry_on on;
         } words[] = {
                 {"connect-failure", FARM_RETRY_CONNECT},
-                {"reset", FARM_RETRY_RESET},
+                {"no-response", FARM_RETRY_NO_RESPONSE},
                 {"timeout", FARM_RETRY_FIRST_BYTE},
                 {"bad-response", FARM_RETRY_RESPONSE},
         };
 
         f->settings.tries = (unsigned)MAX(conf_u64(n, "tries"), (uint64_t)1);
-        f->settings.retry_methods = str_eq(conf_text(n, "methods"), STR("all")) ? FARM_RETRY_ALL : FARM_RETRY_IDEMPOTENT;
+        f->settings.retry_methods = (enum farm_retry_methods)conf_choice(n, "methods");
         CONF_FOREACH(on, conf_get(n, "on")) {
                 bool known = false;
 
@@ -216,41 +216,29 @@ static struct server *server_of(const struct farm_set *set, struct str farm, str
 }
 
 static int member_build(struct build *b, struct farm *f, const struct conf_node *n) {
-        struct farm_member *m = &f->members[f->n_members];
+        struct server *server = server_ref(server_of(b->previous, f->name, n->key, conf_text(n, "address")));
         struct str address = conf_text(n, "address");
         const char *why = "it is not an address";
         int r;
 
-        m->weight = (unsigned)conf_u64(n, "weight");
-        m->backup = conf_bool(n, "backup");
-        m->server = server_ref(server_of(b->previous, f->name, n->key, address));
-        if (!m->server) {
-                r = server_new(&m->server, f->name, n->key, address, b->counters, !b->previous, &why);
+        if (!server) {
+                r = server_new(&server, f->name, n->key, address, b->counters, !b->previous, &why);
                 if (r == -EINVAL)
                         return fail(b, r, "farm \"%s\", server \"%.*s\": \"%.*s\": %s", f->name.p, STR_FMT(n->key),
                                     STR_FMT(address), why);
                 if (r < 0)
                         return r;
-                server_inherit(m->server, b->wall, f->check.kind == FARM_CHECK_NONE ? 0 : MAX(VERDICT_AGE, 3 * f->check.every));
+                server_inherit(server, b->wall, f->check.kind == FARM_CHECK_NONE ? 0 : MAX(VERDICT_AGE, 3 * f->check.every));
         }
-        f->n_members++;
-        f->has_backups = f->has_backups || m->backup;
-        f->total_weight += m->backup ? 0 : m->weight;
-        f->weight_sums[f->n_members - 1] = f->total_weight;
+        farm_member_add(f, server, (unsigned)conf_u64(n, "weight"), conf_bool(n, "backup"));
         return 0;
 }
 
 static int members_build(struct build *b, struct farm *f, const struct conf_node *servers) {
-        unsigned n = servers ? servers->n_children : 0;
-        int r;
+        int r = farm_members_alloc(f, servers ? servers->n_children : 0);
 
-        f->members = arena_zalloc(&f->arena, MAX(n, 1U) * sizeof(*f->members));
-        f->weight_sums = arena_zalloc(&f->arena, MAX(n, 1U) * sizeof(*f->weight_sums));
-        f->lane_state_size = farm_lane_state_size(n);
-        f->lane_states = aligned_alloc(64, f->words.n_lanes * f->lane_state_size);
-        if (!f->members || !f->weight_sums || !f->lane_states)
-                return -ENOMEM;
-        memset(f->lane_states, 0, f->words.n_lanes * f->lane_state_size);
+        if (r < 0)
+                return r;
         CONF_FOREACH(server, servers) {
                 r = member_build(b, f, server);
                 if (r < 0)

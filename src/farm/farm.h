@@ -67,16 +67,18 @@ struct farm_check {
 };
 
 enum farm_retry_on {
-        FARM_RETRY_CONNECT = 1 << 0,    /* the connection could not be made: nothing was sent */
-        FARM_RETRY_RESET = 1 << 1,      /* closed or reset before the response head */
-        FARM_RETRY_FIRST_BYTE = 1 << 2, /* no response head in time */
-        FARM_RETRY_RESPONSE = 1 << 3,   /* a response that is no HTTP */
+        FARM_RETRY_CONNECT = 1 << 0,     /* the connection could not be made: nothing was sent */
+        FARM_RETRY_NO_RESPONSE = 1 << 1, /* closed or reset before the response head */
+        FARM_RETRY_FIRST_BYTE = 1 << 2,  /* no response head in time */
+        FARM_RETRY_RESPONSE = 1 << 3,    /* a response that is no HTTP */
         /* statuses: farm_retries_status() */
 };
 
+/* Which requests may be sent a second time. */
 enum farm_retry_methods {
         FARM_RETRY_IDEMPOTENT, /* GET, HEAD, OPTIONS, TRACE, PUT, DELETE (RFC 9110 9.2.2) */
         FARM_RETRY_ALL,
+        FARM_RETRY_NONE,       /* but a request that was not sent at all may go elsewhere: FARM_RETRY_CONNECT */
 };
 
 /* What the proxy wants to know for a request; durations NSEC_INFINITY: none. */

@@ -22,7 +22,7 @@ static uint64_t *lane_words(const struct server *s, unsigned lane) {
 /* ── life ───────────────────────────────────────────────────────────────────────────────────────── */
 
 static int texts_init(struct server *s, struct str farm, struct str name, struct str address) {
-        char *p = malloc(farm.n + name.n + address.n + 3);
+        char *p = malloc(farm.n + name.n + address.n * 2 + 4);
         struct str *to[] = {&s->farm, &s->name, &s->address};
         const struct str from[] = {farm, name, address};
 
@@ -36,17 +36,27 @@ static int texts_init(struct server *s, struct str farm, struct str name, struct
                 *to[i] = (struct str){p, from[i].n};
                 p += from[i].n + 1;
         }
+        s->host = p;
         return 0;
 }
 
-/* addr_parse() has said that the text is a name with or without a port. */
-static uint16_t port_of_name(struct str address) {
-        const char *colon = memrchr(address.p, ':', address.n);
-        uint64_t port;
+/* addr_parse() has said that the text is a good name with a port, or without. */
+static void name_init(struct server *s) {
+        size_t n = strcspn(s->address.p, ":");
+        uint64_t port = 80;
 
-        if (!colon || str_to_u64((struct str){colon + 1, (size_t)(address.p + address.n - colon - 1)}, &port) < 0)
-                return 80;
-        return (uint16_t)port;
+        s->named = true;
+        memcpy((char *)s->host, s->address.p, n);
+        ((char *)s->host)[n] = '\0';
+        if (n < s->address.n)
+                (void)str_to_u64((struct str){s->address.p + n + 1, s->address.n - n - 1}, &port);
+        s->port = (uint16_t)port;
+        s->state = SERVER_DOWN; /* until it resolves */
+}
+
+static bool is_any(const struct addr *a) {
+        return (a->sa.sa_family == AF_INET && a->in4.sin_addr.s_addr == htonl(INADDR_ANY)) ||
+               (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr));
 }
 
 static int address_init(struct server *s, const char **ret_why) {
@@ -54,14 +64,18 @@ static int address_init(struct server *s, const char **ret_why) {
         int r = addr_parse(&addr, s->address, 80, ret_why);
 
         if (r == 0) {
+                if (is_any(&addr)) { /* ":8080" is a server on this machine */
+                        uint16_t port = addr_port(&addr);
+
+                        addr = (struct addr){.len = sizeof(addr.in4), .in4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
+                        addr.in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+                }
                 server_set_addr(s, &addr);
                 return 0;
         }
         if (r != -ENOENT)
                 return r;
-        s->named = true;
-        s->port = port_of_name(s->address);
-        s->state = SERVER_DOWN; /* until the name resolves */
+        name_init(s);
         return 0;
 }
 
@@ -234,6 +248,7 @@ void server_inherit(struct server *s, nsec_t wall, nsec_t max_age) {
 
         if (counter_get(&words[SERVER_CHECK_ADDRESS]) == address && at <= wall && wall - at <= max_age &&
             (state == SERVER_UP || state == SERVER_DOWN) && counter_get(&words[SERVER_CHECK_RESULT]) != CHECK_NO_ADDRESS) {
+                s->verdict = (enum server_state)state;
                 if (!s->named)
                         s->state = (uint32_t)state;
                 return;

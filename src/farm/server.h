@@ -50,8 +50,11 @@ struct server {
         struct str address; /* as configured */
         bool named;      /* the address is a host name that is looked up at run time */
         uint16_t port;   /* of a named one */
+        const char *host; /* of a named one: the name without the port; terminated */
+        enum server_state verdict; /* of the health checks; the control thread's */
+        void *job;       /* the checker's; the control thread's */
         struct farm_words words; /* enum server_word */
-        char *texts;     /* owned: name, farm, address */
+        char *texts;     /* owned: name, farm, address, host */
         uint64_t addr[SERVER_ADDR_WORDS]; /* struct addr, word by word: server_addr() */
         unsigned refs;   /* atomic */
         void *slots[];   /* one a lane, for its thread: where it keeps its connections, say. Not looked at here. */
