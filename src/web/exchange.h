@@ -95,6 +95,7 @@ struct exchange {
         bool tls;
         struct str path;           /* normalised (dot segments gone), still encoded; routing went by it; `strip` already taken off */
         /* progress */
+        bool counted;              /* among the site's requests in flight */
         bool head_sent;            /* the final head was handed over */
         bool end_sent;             /* and the end of the response */
         bool body_ended;           /* the request body was seen whole */
@@ -123,8 +124,18 @@ struct stream_ops {
         void (*body_start)(struct exchange *x);
         void (*body_stop)(struct exchange *x);
         void (*abort)(struct exchange *x); /* cut the client off; calls the handler's on_abort() */
+        size_t (*queued)(const struct exchange *x); /* bytes of the response that wait to be written */
         const struct http_fields *(*request_trailers)(struct exchange *x); /* after the body's end; NULL: none */
 };
+
+/* ── for wire formats ──────────────────────────────────────────────────── */
+
+struct web_listen;
+
+/* The head is complete: finds site and route, starts the handler. Everything up to `local` is filled in by the caller. */
+void exchange_begin(struct exchange *x, const struct web_listen *listen);
+/* Over: counts and logs. The caller has told the handler. */
+void exchange_finish(struct exchange *x);
 
 /* ── for handlers ──────────────────────────────────────────────────────── */
 

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The course of a proxied request.
+ *
+ *   start ─► pick a server ─► connection (kept or new) ─► request ─► response head ─► body ─► done
+ *                ▲                                                       │
+ *                └───────── retry, when it is safe ◄─────────────────────┘ failed before anything went to the client
+ *
+ * Safe means: nothing was sent (the connection could not be made), or repeating the request does no harm (RFC 9110 9.2.2) and its
+ * body, if any, is still held. A request that is not idempotent is never sent a second time once bytes of it have left.
+ *
+ * A kept connection that the server closed just when we used it is no fault of the server: the request, when repeatable, goes out
+ * once more on a fresh connection without counting as a try.
+ */
+
+#include "web/handler/proxy.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "config/tree.h"
+#include "web/handler/proxy_internal.h"
+#include "web/site.h"
+#include "web/thread.h"
+
+static const struct h1_upstream_user_ops proxy_upstream_ops;
+static void proxy_try(struct proxy *p, const struct farm_member *m, bool fresh);
+
+static struct proxy *proxy_of(struct exchange *x) {
+        return x->state;
+}
+
+/* ── ends ──────────────────────────────────────────────────────────────── */
+
+static void proxy_release_held(struct proxy *p) {
+        for (unsigned i = 0; i < p->n_held; i++)
+                buf_unref(p->held[i].buf);
+        p->n_held = 0;
+        p->held_bytes = 0;
+}
+
+/* The server's part is over. */
+static void proxy_leave(struct proxy *p, enum server_outcome outcome, unsigned status) {
+        struct web_thread *t = p->x->thread;
+
+        timer_stop(t->loop, &p->await_continue);
+        server_end(p->server, &t->farm_lane, outcome, status, loop_now(t->loop));
+        p->server = NULL;
+        p->u = NULL;
+}
+
+static void proxy_finish(struct proxy *p) {
+        p->over = true;
+        proxy_release_held(p);
+}
+
+static void proxy_give_up(struct proxy *p, unsigned status, enum exchange_end end, const char *why) {
+        proxy_finish(p);
+        exchange_fail(p->x, status, end, why);
+}
+
+/* Whether the request may reach a server a second time. */
+static bool proxy_may_repeat(const struct proxy *p) {
+        enum farm_retry_methods methods = p->conf->farm->settings.retry_methods;
+
+        if (p->x->head_sent || (p->body_taken && p->body_lost) || methods == FARM_RETRY_NONE)
+                return false;
+        return methods == FARM_RETRY_ALL || http_method_idempotent(p->x->req.method);
+}
+
+/* ── towards the server ────────────────────────────────────────────────── */
+
+static void proxy_chunk(struct h1_out *o, struct slice s) {
+        char head[20];
+        int n = snprintf(head, sizeof(head), "%zx\r\n", s.n);
+
+        h1_out_text(o, head, (size_t)n);
+        h1_out_slice(o, s);
+        h1_out_text(o, "\r\n", 2);
+}
+
+static void proxy_end_chunks(struct h1_out *o, const struct http_fields *trailers) {
+        h1_out_text(o, "0\r\n", 3);
+        for (unsigned i = 0; trailers && i < trailers->n; i++) {
+                const struct http_field *f = &trailers->v[i];
+
+                h1_out_text(o, f->name.p, f->name.n);
+                h1_out_text(o, ": ", 2);
+                h1_out_text(o, f->value.p, f->value.n);
+                h1_out_text(o, "\r\n", 2);
+        }
+        h1_out_text(o, "\r\n", 2);
+}
+
+/* Takes the reference. */
+static void proxy_put_body(struct proxy *p, struct slice data, bool end) {
+        struct exchange *x = p->x;
+        struct h1_out *o = &p->u->out;
+
+        if (x->req.framing != HTTP_BODY_CHUNKED)
+                h1_out_slice(o, data);
+        else if (data.n > 0)
+                proxy_chunk(o, data);
+        else
+                buf_unref(data.buf);
+        if (end && x->req.framing == HTTP_BODY_CHUNKED)
+                proxy_end_chunks(o, x->stream->request_trailers(x));
+        p->body_taken = true;
+        h1_upstream_flush(p->u, end);
+}
+
+/* Keeps what may have to be sent again. */
+static void proxy_hold(struct proxy *p, struct slice data) {
+        if (p->body_lost || data.n == 0)
+                return;
+        if (!proxy_may_repeat(p) || p->n_held == PROXY_HELD_MAX ||
+            p->held_bytes + data.n > PROXY_HELD_BYTES) {
+                p->body_lost = true;
+                proxy_release_held(p);
+                return;
+        }
+        buf_ref(data.buf);
+        p->held[p->n_held++] = data;
+        p->held_bytes += data.n;
+}
+
+static void proxy_send_request(struct proxy *p) {
+        struct exchange *x = p->x;
+
+        p->u->method = x->req.method;
+        h1_upstream_times(p->u, p->conf->first_byte_timeout, p->conf->idle_timeout);
+        p->at_sent = loop_now(x->thread->loop);
+        proxy_compose(p);
+        if (x->req.framing == HTTP_BODY_NONE || (x->req.framing == HTTP_BODY_LENGTH && x->req.content_length == 0)) {
+                h1_upstream_flush(p->u, true);
+                return;
+        }
+        h1_upstream_flush(p->u, false);
+        if (p->body_taken) {
+                /* a second try: what was held, then what is still to come */
+                for (unsigned i = 0; i < p->n_held; i++)
+                        proxy_put_body(p, (struct slice){buf_ref(p->held[i].buf), p->held[i].p, p->held[i].n},
+                                       p->request_ended && i + 1 == p->n_held);
+                if (p->request_ended && p->n_held == 0)
+                        proxy_put_body(p, (struct slice){NULL, NULL, 0}, true);
+                if (!p->request_ended)
+                        exchange_body_start(x);
+        } else if (x->req.expect_continue && !p->continue_sent) {
+                timer_start(x->thread->loop, &p->await_continue,
+                            loop_now(x->thread->loop) + PROXY_CONTINUE_MS * NSEC_PER_MSEC);
+        } else {
+                exchange_body_start(x);
+        }
+}
+
+static void proxy_continue(struct proxy *p) {
+        timer_stop(p->x->thread->loop, &p->await_continue);
+        if (p->continue_sent || p->over)
+                return;
+        p->continue_sent = true;
+        exchange_body_start(p->x);
+}
+
+static void proxy_on_continue_timer(struct timer *t) {
+        proxy_continue(CONTAINER_OF(t, struct proxy, await_continue));
+}
+
+static void proxy_on_ready(void *user) {
+        struct proxy *p = user;
+
+        p->x->at_connect = loop_now(p->x->thread->loop);
+        proxy_send_request(p);
+}
+
+static void proxy_on_upstream_sent(void *user) {
+        struct proxy *p = user;
+
+        if (p->body_taken && !p->request_ended)
+                exchange_body_start(p->x);
+}
+
+static void proxy_on_body(struct exchange *x, struct slice data, bool end) {
+        struct proxy *p = proxy_of(x);
+
+        p->request_ended |= end;
+        if (!p->u) {
+                buf_unref(data.buf); /* the answer was there before the request was */
+                return;
+        }
+        proxy_hold(p, data);
+        proxy_put_body(p, data, end);
+        if (!end && p->u->out.bytes > PROXY_QUEUE_HIGH)
+                exchange_body_stop(x);
+}
+
+/* ── servers ───────────────────────────────────────────────────────────── */
+
+/* What a failure means: the client's answer, the log's words, the server's counter, the word of `retry.on`. */
+static const struct {
+        unsigned status;
+        enum exchange_end end;
+        enum server_outcome outcome;
+        unsigned retry;
+} proxy_failures[] = {
+        [H1_UPSTREAM_CONNECT] = {502, EXCHANGE_END_SERVER_CONNECT, SERVER_FAILED_CONNECT, FARM_RETRY_CONNECT},
+        [H1_UPSTREAM_CONNECT_TIMEOUT] = {504, EXCHANGE_END_SERVER_CONNECT, SERVER_FAILED_CONNECT, FARM_RETRY_CONNECT},
+        [H1_UPSTREAM_CLOSED] = {502, EXCHANGE_END_SERVER_FIRST_BYTE, SERVER_FAILED_RESET, FARM_RETRY_NO_RESPONSE},
+        [H1_UPSTREAM_FIRST_BYTE] = {504, EXCHANGE_END_SERVER_FIRST_BYTE, SERVER_FAILED_FIRST_BYTE, FARM_RETRY_FIRST_BYTE},
+        [H1_UPSTREAM_MALFORMED] = {502, EXCHANGE_END_SERVER_FIRST_BYTE, SERVER_FAILED_RESPONSE, FARM_RETRY_RESPONSE},
+        [H1_UPSTREAM_TRUNCATED] = {502, EXCHANGE_END_SERVER_RESPONSE, SERVER_FAILED_RESET, 0},
+        [H1_UPSTREAM_IDLE] = {504, EXCHANGE_END_SERVER_RESPONSE, SERVER_FAILED_FIRST_BYTE, 0},
+        [H1_UPSTREAM_MEMORY] = {500, EXCHANGE_END_PROXY_LIMIT, SERVER_ABANDONED, 0},
+};
+
+static bool proxy_tries_left(const struct proxy *p) {
+        return p->n_tried + 1 < MIN(p->conf->farm->settings.tries, (unsigned)PROXY_TRIED_MAX);
+}
+
+static void proxy_count_retry(struct proxy *p) {
+        server_retried(p->server, &p->x->thread->farm_lane);
+        p->tried[p->n_tried++] = p->server;
+        p->x->retries++;
+}
+
+/* The attempt failed. Returns whether to make another; otherwise the client has been told. */
+static bool proxy_failed(struct proxy *p, enum h1_upstream_failure f, const char *why, bool stale) {
+        bool repeat = f == H1_UPSTREAM_CONNECT || f == H1_UPSTREAM_CONNECT_TIMEOUT ? !p->x->head_sent : proxy_may_repeat(p);
+        bool again = false;
+
+        p->last = f;
+        p->last_why = why;
+        if (repeat && stale && !p->stale_retried) {
+                p->stale_retried = again = true;
+        } else if (repeat && proxy_tries_left(p) && (p->conf->farm->settings.retry_on & proxy_failures[f].retry)) {
+                proxy_count_retry(p);
+                again = true;
+        }
+        proxy_leave(p, stale ? SERVER_ABANDONED : proxy_failures[f].outcome, p->x->head_sent ? p->x->status : 0);
+        if (!again)
+                proxy_give_up(p, proxy_failures[f].status, proxy_failures[f].end, why);
+        return again;
+}
+
+static void proxy_use(struct proxy *p, const struct farm_member *m) {
+        p->server = m->server;
+        p->x->server = m->server->name;
+        server_begin(p->server, &p->x->thread->farm_lane);
+}
+
+static const struct farm_member *proxy_pick(struct proxy *p, enum farm_pick_result *ret) {
+        struct web_thread *t = p->x->thread;
+        const struct farm_member *m = NULL;
+
+        *ret = farm_pick(p->conf->farm, &t->farm_lane, loop_now(t->loop), p->tried, p->n_tried, &m);
+        return *ret == FARM_PICKED ? m : NULL;
+}
+
+/* m: the server to ask; NULL: one is picked. */
+static void proxy_try(struct proxy *p, const struct farm_member *m, bool fresh) {
+        struct exchange *x = p->x;
+
+        do {
+                enum farm_pick_result r = FARM_PICKED;
+
+                if (!m)
+                        m = proxy_pick(p, &r);
+                if (!m && r == FARM_ALL_TRIED && p->n_tried > 0) {
+                        proxy_give_up(p, proxy_failures[p->last].status, proxy_failures[p->last].end, p->last_why);
+                        return;
+                }
+                if (!m) {
+                        proxy_give_up(p, 503, EXCHANGE_END_SERVER_CONNECT, "no server of the farm is up");
+                        return;
+                }
+                proxy_use(p, m);
+                m = NULL;
+                p->u = h1_upstream_get(x->thread, p->server, &p->conf->farm->settings, fresh, &proxy_upstream_ops, p);
+                if (p->u) {
+                        if (p->u->reused)
+                                proxy_send_request(p);
+                        return;
+                }
+        } while (proxy_failed(p, H1_UPSTREAM_CONNECT, "no connection can be made", false));
+}
+
+static void proxy_on_fail(void *user, enum h1_upstream_failure f, const char *why) {
+        struct proxy *p = user;
+        bool stale = f == H1_UPSTREAM_CLOSED && p->u->reused && !p->u->acc;
+
+        /* the text may be the connection's, which goes */
+        why = arena_str(p->x->arena, str_of(why)).p;
+        if (!p->request_ended)
+                exchange_body_stop(p->x);
+        if (proxy_failed(p, f, why ? why : "out of memory", stale))
+                proxy_try(p, NULL, stale);
+}
+
+/* ── from the server ───────────────────────────────────────────────────── */
+
+/* A status that `retry.on` names, another server at hand, and nothing against asking again: it is asked. */
+static bool proxy_retries_status(struct proxy *p, unsigned status) {
+        const struct farm_member *m;
+        enum farm_pick_result r;
+
+        if (!farm_retries_status(p->conf->farm, status) || !proxy_may_repeat(p) || !proxy_tries_left(p))
+                return false;
+        p->tried[p->n_tried++] = p->server;
+        m = proxy_pick(p, &r);
+        p->n_tried--;
+        if (!m)
+                return false;
+        if (!p->request_ended)
+                exchange_body_stop(p->x);
+        proxy_count_retry(p);
+        h1_upstream_drop(p->u);
+        proxy_leave(p, SERVER_OK, status);
+        proxy_try(p, m, false);
+        return true;
+}
+
+static void proxy_interim(struct proxy *p, const struct http_response *res, struct str raw) {
+        const struct exchange_head head = {
+                .status = res->status, .fields = res->fields.v, .n_fields = res->fields.n, .raw = raw, .reason = res->reason};
+
+        if (res->status == 100)
+                proxy_continue(p);
+        else if (++p->n_interim <= PROXY_INTERIM_MAX)
+                exchange_respond(p->x, &head);
+}
+
+static void proxy_on_head(void *user, const struct http_response *res, struct str raw) {
+        struct proxy *p = user;
+        struct exchange *x = p->x;
+        struct exchange_head head = {
+                .status = res->status,
+                .framing = res->framing == HTTP_BODY_CLOSE ? HTTP_BODY_CHUNKED : res->framing,
+                .content_length = res->content_length,
+                .fields = res->fields.v,
+                .n_fields = res->fields.n,
+                .raw = raw,
+                .reason = res->reason,
+        };
+
+        if (res->status < 200) {
+                proxy_interim(p, res, raw);
+                return;
+        }
+        timer_stop(x->thread->loop, &p->await_continue);
+        if (proxy_retries_status(p, res->status))
+                return;
+        x->at_first_byte = loop_now(x->thread->loop);
+        server_first_byte(p->server, &x->thread->farm_lane, x->at_first_byte - p->at_sent);
+        if (res->framing == HTTP_BODY_NONE && res->has_content_length)
+                head.framing = HTTP_BODY_LENGTH; /* what a GET would have got */
+        exchange_respond(x, &head);
+        proxy_release_held(p);
+        p->body_lost = true;
+}
+
+static void proxy_on_data(void *user, struct slice data) {
+        struct proxy *p = user;
+
+        exchange_send(p->x, &data, 1, false);
+        if (p->x->stream->queued(p->x) > PROXY_QUEUE_HIGH)
+                h1_upstream_pause(p->u);
+}
+
+static void proxy_on_end(void *user, const struct http_fields *trailers) {
+        struct proxy *p = user;
+        struct h1_upstream *u = p->u;
+
+        if (trailers)
+                exchange_trailers(p->x, trailers);
+        proxy_leave(p, SERVER_OK, p->x->status);
+        proxy_finish(p);
+        h1_upstream_release(u);
+        exchange_send(p->x, NULL, 0, true);
+}
+
+static const struct h1_upstream_user_ops proxy_upstream_ops = {
+        .on_ready = proxy_on_ready,
+        .on_head = proxy_on_head,
+        .on_data = proxy_on_data,
+        .on_end = proxy_on_end,
+        .on_fail = proxy_on_fail,
+        .on_sent = proxy_on_upstream_sent,
+};
+
+/* ── the handler ───────────────────────────────────────────────────────── */
+
+static void proxy_start(struct exchange *x) {
+        struct proxy *p = arena_zalloc(x->arena, sizeof(*p));
+
+        if (!p) {
+                x->handler = NULL;
+                exchange_fail(x, 500, EXCHANGE_END_PROXY_LIMIT, "out of memory");
+                return;
+        }
+        p->x = x;
+        p->conf = x->route->conf;
+        p->await_continue.fire = proxy_on_continue_timer;
+        p->request_ended = x->body_ended;
+        x->state = p;
+        x->farm = p->conf->farm->name;
+        proxy_try(p, NULL, false);
+}
+
+static void proxy_on_sent(struct exchange *x) {
+        struct proxy *p = proxy_of(x);
+
+        if (p->u)
+                h1_upstream_resume(p->u);
+}
+
+static void proxy_on_done(struct exchange *x) {
+        assert(proxy_of(x)->over);
+}
+
+static void proxy_on_abort(struct exchange *x) {
+        struct proxy *p = proxy_of(x);
+
+        if (p->over)
+                return;
+        if (p->u) {
+                h1_upstream_drop(p->u);
+                proxy_leave(p, SERVER_ABANDONED, x->head_sent ? x->status : 0);
+        }
+        proxy_finish(p);
+}
+
+const struct handler_ops proxy_handler = {
+        .name = "proxy",
+        .start = proxy_start,
+        .on_body = proxy_on_body,
+        .on_sent = proxy_on_sent,
+        .on_done = proxy_on_done,
+        .on_abort = proxy_on_abort,
+};
+
+/* ── configuration ─────────────────────────────────────────────────────── */
+
+int proxy_route_build(struct web_config *w, const struct conf_node *route, struct farm_set *farms, void **ret_conf,
+                      char **ret_why) {
+        const struct conf_node *target = conf_get(route, "proxy");
+        struct proxy_conf *c = arena_zalloc(&w->arena, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        if (target->kind == CONF_SCALAR)
+                c->farm = farm_set_find(farms, target->text);
+        else
+                c->farm = farm_set_find_in_place(farms, route->parent->parent->key, route->key);
+        if (!c->farm) {
+                if (asprintf(ret_why, "line %u: there is no farm for this route", target->start.line) < 0)
+                        *ret_why = NULL;
+                return -ENOENT;
+        }
+        c->first_byte_timeout = c->farm->settings.first_byte_timeout;
+        c->idle_timeout = c->farm->settings.idle_timeout;
+        if (conf_get(route, "timeouts.first_byte"))
+                c->first_byte_timeout = conf_duration(route, "timeouts.first_byte");
+        if (conf_get(route, "timeouts.idle"))
+                c->idle_timeout = conf_duration(route, "timeouts.idle");
+        *ret_conf = c;
+        return 0;
+}

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Connections to servers.
+ *
+ *   CONNECTING ──► HEAD ──► BODY ──► DONE ──► IDLE ──► HEAD …
+ *        │          │        │        │        │
+ *        └──────────┴────────┴────────┴────────┴──► CLOSED
+ *
+ *   CONNECTING  user set; nothing sent
+ *   HEAD        user set; request being composed or sent, response head awaited (100 and 103 may come and go)
+ *   BODY        user set; response head handed over
+ *   DONE        response complete, the user has not let go yet
+ *   IDLE        no user; in the pool; whatever arrives now closes it
+ *   CLOSED      no user; sock_close() was called
+ *
+ * A server may answer before it has read the request and close: a failed send therefore does not end the exchange, the receiving
+ * side decides.
+ */
+
+#include "web/http1/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "web/site.h"
+#include "web/thread.h"
+#include "web/web_internal.h"
+
+enum h1_upstream_state { U_CONNECTING, U_HEAD, U_BODY, U_DONE, U_IDLE, U_CLOSED };
+
+struct upstream_pool {
+        struct list link; /* thread's pools */
+        struct server *server; /* one reference */
+        struct list idle;
+        unsigned n_idle;
+        unsigned max_idle;
+        unsigned n_conns; /* idle, busy and closing ones */
+};
+
+static const struct sock_ops h1_upstream_sock_ops;
+static void h1_upstream_on_timer(struct timer *t);
+static void h1_upstream_flush_task(struct task *t);
+
+static struct h1_upstream *h1_upstream_of(struct sock *s) {
+        return CONTAINER_OF(s, struct h1_upstream, sock);
+}
+
+static void h1_upstream_deadline(struct h1_upstream *u, nsec_t at) {
+        u->deadline = at;
+        if (at != NSEC_INFINITY && (u->timer.at == 0 || at < u->timer.at))
+                timer_start(u->thread->loop, &u->timer, at);
+}
+
+static nsec_t from_now(const struct h1_upstream *u, nsec_t time) {
+        return time == NSEC_INFINITY ? NSEC_INFINITY : loop_now(u->thread->loop) + time;
+}
+
+/* ── pools ─────────────────────────────────────────────────────────────── */
+
+static struct upstream_pool *upstream_pool_of(struct web_thread *t, struct server *s) {
+        struct upstream_pool *p = s->slots[t->lane];
+
+        if (p)
+                return p;
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return NULL;
+        p->server = server_ref(s);
+        list_init(&p->idle);
+        list_add_tail(&t->pools, &p->link);
+        s->slots[t->lane] = p;
+        return p;
+}
+
+static void upstream_pool_free(struct web_thread *t, struct upstream_pool *p) {
+        p->server->slots[t->lane] = NULL;
+        server_unref(p->server);
+        list_remove(&p->link);
+        free(p);
+}
+
+static void h1_upstream_unidle(struct h1_upstream *u) {
+        list_remove(&u->link);
+        u->pool->n_idle--;
+        server_idle(u->pool->server, &u->thread->farm_lane, -1);
+}
+
+static void h1_upstream_close(struct h1_upstream *u) {
+        if (u->state == U_CLOSED)
+                return;
+        if (u->state == U_IDLE)
+                h1_upstream_unidle(u);
+        u->state = U_CLOSED;
+        u->user = NULL;
+        timer_stop(u->thread->loop, &u->timer);
+        u->pending.buf = buf_unref(u->pending.buf);
+        u->pending.n = 0;
+        sock_close(&u->sock);
+}
+
+static void h1_upstream_on_closed(struct sock *s) {
+        struct h1_upstream *u = h1_upstream_of(s);
+
+        h1_body_deinit(&u->body);
+        h1_out_clear(&u->out, true);
+        buf_unref(u->acc);
+        u->pool->n_conns--;
+        if (u->flush.queued)
+                u->dead = true; /* the task frees it */
+        else
+                free(u);
+}
+
+static bool config_has_server(const struct web_config *config, const struct server *s) {
+        for (unsigned i = 0; config && config->farms && i < config->farms->n_farms; i++)
+                for (unsigned k = 0; k < config->farms->farms[i]->n_members; k++)
+                        if (config->farms->farms[i]->members[k].server == s)
+                                return true;
+        return false;
+}
+
+void upstream_pools_trim(struct web_thread *t, const struct web_config *config) {
+        struct upstream_pool *p;
+
+        LIST_FOREACH(p, &t->pools, link) {
+                struct h1_upstream *u;
+
+                if (config_has_server(config, p->server))
+                        continue;
+                LIST_FOREACH(u, &p->idle, link)
+                        h1_upstream_close(u);
+                if (p->n_conns == 0)
+                        upstream_pool_free(t, p);
+        }
+}
+
+void upstream_pools_close(struct web_thread *t) {
+        upstream_pools_trim(t, NULL);
+}
+
+bool upstream_pools_busy(const struct web_thread *t) {
+        const struct upstream_pool *p;
+
+        LIST_FOREACH(p, &t->pools, link)
+                if (p->n_conns > 0)
+                        return true;
+        return false;
+}
+
+void upstream_pools_free(struct web_thread *t) {
+        struct upstream_pool *p;
+
+        LIST_FOREACH(p, &t->pools, link)
+                upstream_pool_free(t, p);
+}
+
+/* ── getting one ───────────────────────────────────────────────────────── */
+
+static struct h1_upstream *h1_upstream_from_pool(struct upstream_pool *p) {
+        uint32_t address = server_addr_number(p->server);
+        struct h1_upstream *u;
+
+        LIST_FOREACH(u, &p->idle, link) {
+                if (u->address != address) {
+                        h1_upstream_close(u); /* the name leads elsewhere now */
+                        continue;
+                }
+                h1_upstream_unidle(u);
+                return u;
+        }
+        return NULL;
+}
+
+static struct h1_upstream *h1_upstream_connect(struct web_thread *t, struct upstream_pool *p, nsec_t timeout) {
+        struct addr to;
+        uint32_t address = server_addr(p->server, &to);
+        struct h1_upstream *u;
+
+        if (address == 0)
+                return NULL;
+        u = calloc(1, sizeof(*u));
+        if (!u)
+                return NULL;
+        u->thread = t;
+        u->pool = p;
+        u->address = address;
+        u->state = U_CONNECTING;
+        u->timer.fire = h1_upstream_on_timer;
+        u->flush.run = h1_upstream_flush_task;
+        list_init(&u->link);
+        if (sock_connect(&u->sock, t->loop, &to, &h1_upstream_sock_ops) < 0) {
+                free(u);
+                return NULL;
+        }
+        h1_out_init(&u->out, t, &u->sock);
+        p->n_conns++;
+        u->connect_began = loop_now(t->loop);
+        h1_upstream_deadline(u, from_now(u, timeout));
+        return u;
+}
+
+struct h1_upstream *h1_upstream_get(struct web_thread *t, struct server *s, const struct farm_settings *settings, bool fresh,
+                                    const struct h1_upstream_user_ops *ops, void *user) {
+        struct upstream_pool *p = upstream_pool_of(t, s);
+        struct h1_upstream *u = NULL;
+
+        if (!p)
+                return NULL;
+        if (!fresh)
+                u = h1_upstream_from_pool(p);
+        if (u) {
+                u->reused = true;
+                u->state = U_HEAD;
+                h1_upstream_deadline(u, NSEC_INFINITY);
+        } else {
+                u = h1_upstream_connect(t, p, settings->connect_timeout);
+                if (!u)
+                        return NULL;
+        }
+        p->max_idle = MAX(settings->pool / t->web->n_threads, 1u);
+        u->keepalive = settings->keepalive;
+        u->ops = ops;
+        u->user = user;
+        u->keep = u->request_done = u->paused = u->send_failed = false;
+        return u;
+}
+
+void h1_upstream_times(struct h1_upstream *u, nsec_t first_byte, nsec_t idle) {
+        u->first_byte = first_byte;
+        u->idle = idle;
+}
+
+/* ── the request ───────────────────────────────────────────────────────── */
+
+static void h1_upstream_await_head(struct h1_upstream *u) {
+        /* while we wait for the client's bytes the server is not to blame */
+        if (u->state == U_HEAD)
+                h1_upstream_deadline(u, u->out.n > 0 || u->request_done ? from_now(u, u->first_byte) : NSEC_INFINITY);
+}
+
+void h1_upstream_flush(struct h1_upstream *u, bool done) {
+        u->request_done |= done;
+        if (u->send_failed) {
+                h1_out_clear(&u->out, false);
+                return;
+        }
+        h1_upstream_await_head(u);
+        if (!u->flush.queued)
+                loop_defer(u->thread->loop, &u->flush);
+}
+
+static void h1_upstream_fail(struct h1_upstream *u, enum h1_upstream_failure f, const char *why) {
+        const struct h1_upstream_user_ops *ops = u->ops;
+        void *user = u->user;
+
+        h1_upstream_close(u);
+        if (user)
+                ops->on_fail(user, f, why);
+}
+
+static void h1_upstream_flush_task(struct task *t) {
+        struct h1_upstream *u = CONTAINER_OF(t, struct h1_upstream, flush);
+
+        if (u->dead) {
+                free(u);
+                return;
+        }
+        if (u->state == U_CLOSED || u->state == U_CONNECTING || u->send_failed)
+                return;
+        if (u->out.failed) {
+                h1_upstream_fail(u, H1_UPSTREAM_MEMORY, "out of memory");
+                return;
+        }
+        h1_out_flush(&u->out);
+}
+
+static void h1_upstream_on_sent(struct sock *sock, int result) {
+        struct h1_upstream *u = h1_upstream_of(sock);
+
+        if (result < 0) {
+                u->send_failed = true;
+                u->keep = false;
+                h1_out_clear(&u->out, false);
+                return;
+        }
+        if (!h1_out_sent(&u->out)) {
+                h1_out_flush(&u->out);
+                h1_upstream_await_head(u);
+                return;
+        }
+        h1_upstream_await_head(u);
+        if (u->user && !u->request_done)
+                u->ops->on_sent(u->user);
+}
+
+static void h1_upstream_on_connected(struct sock *sock, int result) {
+        struct h1_upstream *u = h1_upstream_of(sock);
+
+        if (result < 0) {
+                h1_upstream_fail(u, H1_UPSTREAM_CONNECT, strerror(-result));
+                return;
+        }
+        u->connect_took = loop_now(u->thread->loop) - u->connect_began;
+        server_connected(u->pool->server, &u->thread->farm_lane, u->connect_took);
+        u->state = U_HEAD;
+        h1_upstream_deadline(u, NSEC_INFINITY);
+        sock_recv_start(&u->sock);
+        u->ops->on_ready(u->user);
+}
+
+/* ── the response ──────────────────────────────────────────────────────── */
+
+static void h1_upstream_skip(struct h1_upstream *u, size_t n) {
+        u->pending.p += n;
+        u->pending.n -= n;
+        if (u->pending.n == 0)
+                u->pending.buf = buf_unref(u->pending.buf);
+}
+
+static int h1_upstream_accumulate(struct h1_upstream *u) {
+        size_t need = u->acc_n + u->pending.n;
+
+        if (!u->acc || u->acc->cap < need) {
+                struct buf *b = web_thread_text(u->thread, MAX(need * 2, (size_t)4096));
+
+                if (!b)
+                        return -ENOMEM;
+                if (u->acc_n > 0)
+                        memcpy(b->data, u->acc->data, u->acc_n);
+                buf_unref(u->acc);
+                u->acc = b;
+        }
+        memcpy(u->acc->data + u->acc_n, u->pending.p, u->pending.n);
+        u->acc_n += (uint32_t)u->pending.n;
+        h1_upstream_skip(u, u->pending.n);
+        return 0;
+}
+
+static void h1_upstream_complete(struct h1_upstream *u) {
+        struct http_field fields[16];
+        struct http_fields trailers = {.v = fields, .max = ARRAY_SIZE(fields)};
+        bool has = u->body.framing == HTTP_BODY_CHUNKED && http1_chunked_trailers(&u->body.chunked, &trailers) == 0 &&
+                   trailers.n > 0;
+
+        u->state = U_DONE;
+        h1_upstream_deadline(u, NSEC_INFINITY);
+        if (u->pending.n > 0)
+                u->keep = false; /* more than one response: nobody asked for that */
+        u->ops->on_end(u->user, has ? &trailers : NULL);
+}
+
+static bool h1_upstream_head(struct h1_upstream *u) {
+        struct web_thread *t = u->thread;
+        struct http_response res = {.fields = {.v = t->response_fields, .max = ARRAY_SIZE(t->response_fields)}};
+        enum http1_reject why = HTTP1_REJECT_NONE;
+        static const struct http1_limits limits = {8192, 65536, WEB_RESPONSE_FIELDS, 8192, 4096};
+        struct buf *hold;
+        struct str raw = {0};
+        const char *p;
+        ssize_t n;
+
+        if (u->acc && h1_upstream_accumulate(u) < 0) {
+                h1_upstream_fail(u, H1_UPSTREAM_MEMORY, "out of memory");
+                return false;
+        }
+        p = u->acc ? u->acc->data : u->pending.p;
+        n = http1_parse_response(p, u->acc ? u->acc_n : u->pending.n, &limits, u->method, &res, &why);
+        if (n == HTTP1_NEED_MORE) {
+                if (!u->acc && h1_upstream_accumulate(u) < 0)
+                        h1_upstream_fail(u, H1_UPSTREAM_MEMORY, "out of memory");
+                return false;
+        }
+        if (n < 0 || res.status == 101) {
+                /* we never pass an Upgrade on, so a 101 answers nothing we said */
+                h1_upstream_fail(u, H1_UPSTREAM_MALFORMED, n < 0 ? http1_reject_text(why) : "101 without having been asked");
+                return false;
+        }
+        hold = u->acc ? u->acc : buf_ref(u->pending.buf);
+        if (!u->acc) {
+                h1_upstream_skip(u, (size_t)n);
+        } else {
+                if ((size_t)n < u->acc_n)
+                        u->pending = (struct slice){buf_ref(hold), hold->data + n, u->acc_n - (size_t)n};
+                u->acc = NULL;
+                u->acc_n = 0;
+        }
+        if (res.fields.n > 0)
+                raw = (struct str){res.fields.v[0].name.p, (size_t)(p + n - 2 - res.fields.v[0].name.p)};
+        if (res.status >= 200) {
+                u->state = U_BODY;
+                u->keep = res.keep_alive && !u->send_failed;
+                h1_body_deinit(&u->body);
+                h1_body_init(&u->body, res.framing, res.content_length);
+                h1_upstream_deadline(u, from_now(u, u->idle));
+        }
+        u->ops->on_head(u->user, &res, raw);
+        buf_unref(hold);
+        if (u->state == U_BODY && u->body.ended) {
+                h1_upstream_complete(u);
+                return false;
+        }
+        return u->state == U_HEAD || u->state == U_BODY;
+}
+
+static bool h1_upstream_body(struct h1_upstream *u) {
+        static const struct http1_limits limits = HTTP1_LIMITS_DEFAULT;
+        enum http1_reject why = HTTP1_REJECT_NONE;
+        struct slice data;
+        struct str payload;
+        ssize_t n = h1_body_next(&u->body, u->pending.p, u->pending.n, &limits, &payload, &why);
+
+        if (n < 0) {
+                h1_upstream_fail(u, n == -ENOMEM ? H1_UPSTREAM_MEMORY : H1_UPSTREAM_TRUNCATED,
+                                 n == -ENOMEM ? "out of memory" : http1_reject_text(why));
+                return false;
+        }
+        data = (struct slice){payload.n > 0 ? buf_ref(u->pending.buf) : NULL, payload.p, payload.n};
+        h1_upstream_skip(u, (size_t)n);
+        if (data.n > 0)
+                u->ops->on_data(u->user, data);
+        if (u->state == U_BODY && u->body.ended) {
+                h1_upstream_complete(u);
+                return false;
+        }
+        return u->state == U_BODY;
+}
+
+static void h1_upstream_process(struct h1_upstream *u) {
+        if (u->processing)
+                return;
+        u->processing = true;
+        while (u->pending.n > 0 && !u->paused && (u->state == U_HEAD   ? h1_upstream_head(u)
+                                                  : u->state == U_BODY ? h1_upstream_body(u)
+                                                                       : false))
+                ;
+        u->processing = false;
+        if (u->state == U_CLOSED)
+                return;
+        if (u->pending.n > 0 || u->paused) {
+                sock_recv_stop(&u->sock);
+                return;
+        }
+        if (u->state == U_BODY)
+                h1_upstream_deadline(u, from_now(u, u->idle));
+        sock_recv_start(&u->sock);
+}
+
+static void h1_upstream_on_data(struct sock *sock, struct buf *b, const char *p, size_t n) {
+        struct h1_upstream *u = h1_upstream_of(sock);
+
+        if (u->state == U_IDLE || u->state == U_DONE || !u->user) {
+                /* bytes that answer nothing: such a connection is never used again */
+                buf_unref(b);
+                u->keep = false;
+                if (u->state == U_IDLE)
+                        h1_upstream_close(u);
+                return;
+        }
+        assert(u->pending.n == 0);
+        u->pending = (struct slice){b, p, n};
+        h1_upstream_process(u);
+}
+
+static void h1_upstream_on_end(struct sock *sock, int result) {
+        struct h1_upstream *u = h1_upstream_of(sock);
+
+        u->keep = false;
+        switch (u->state) {
+        case U_HEAD:
+                h1_upstream_fail(u, H1_UPSTREAM_CLOSED,
+                                 result < 0 ? "the server reset the connection before the response"
+                                            : "the server closed the connection before the response");
+                break;
+        case U_BODY:
+                if (result == 0 && u->body.framing == HTTP_BODY_CLOSE) {
+                        u->body.ended = true;
+                        h1_upstream_complete(u);
+                } else {
+                        h1_upstream_fail(u, H1_UPSTREAM_TRUNCATED, "the server closed within the response body");
+                }
+                break;
+        case U_IDLE:
+                h1_upstream_close(u);
+                break;
+        default:
+                break;
+        }
+}
+
+void h1_upstream_pause(struct h1_upstream *u) {
+        u->paused = true;
+        h1_upstream_deadline(u, NSEC_INFINITY);
+        sock_recv_stop(&u->sock);
+}
+
+void h1_upstream_resume(struct h1_upstream *u) {
+        if (!u->paused)
+                return;
+        u->paused = false;
+        h1_upstream_process(u);
+}
+
+/* ── letting go ────────────────────────────────────────────────────────── */
+
+void h1_upstream_release(struct h1_upstream *u) {
+        struct upstream_pool *p = u->pool;
+
+        if (u->state == U_CLOSED)
+                return;
+        if (u->state != U_DONE || !u->keep || !u->request_done || u->out.n > 0 || u->pending.n > 0 || u->paused ||
+            p->n_idle >= p->max_idle || u->thread->draining) {
+                h1_upstream_close(u);
+                return;
+        }
+        u->state = U_IDLE;
+        u->user = NULL;
+        list_add_head(&p->idle, &u->link);
+        p->n_idle++;
+        server_idle(p->server, &u->thread->farm_lane, 1);
+        h1_upstream_deadline(u, from_now(u, u->keepalive));
+        sock_recv_start(&u->sock);
+}
+
+void h1_upstream_drop(struct h1_upstream *u) {
+        h1_upstream_close(u);
+}
+
+static void h1_upstream_on_timer(struct timer *t) {
+        struct h1_upstream *u = CONTAINER_OF(t, struct h1_upstream, timer);
+
+        if (loop_now(u->thread->loop) < u->deadline) {
+                if (u->deadline != NSEC_INFINITY)
+                        timer_start(u->thread->loop, &u->timer, u->deadline);
+                return;
+        }
+        switch (u->state) {
+        case U_CONNECTING:
+                h1_upstream_fail(u, H1_UPSTREAM_CONNECT_TIMEOUT, "no connection in time");
+                break;
+        case U_HEAD:
+                h1_upstream_fail(u, H1_UPSTREAM_FIRST_BYTE, "no response in time");
+                break;
+        case U_BODY:
+                h1_upstream_fail(u, H1_UPSTREAM_IDLE, "the response stopped in the middle");
+                break;
+        default:
+                h1_upstream_close(u);
+                break;
+        }
+}
+
+static const struct sock_ops h1_upstream_sock_ops = {
+        .on_connected = h1_upstream_on_connected,
+        .on_data = h1_upstream_on_data,
+        .on_end = h1_upstream_on_end,
+        .on_sent = h1_upstream_on_sent,
+        .on_closed = h1_upstream_on_closed,
+};
