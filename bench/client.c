@@ -4,13 +4,13 @@
  * One thread of load. Edge-triggered epoll; a request costs a send, a receive and a share of a wait.
  *
  * Closed loop: every connection sends its next request when it has the last byte of the response before.
- * Constant rate: request i is due at start + i / rate, whatever became of the others. It takes the connection that
- * has been idle longest; when there is none it waits, and its latency counts from when it was due. So a server that
- * stalls is charged for all that would have been sent meanwhile (no coordinated omission).
+ * Constant rate: request i is due at start + i / rate, whatever became of the others. It takes the connection
+ * that has been idle longest; when there is none it waits, and its latency counts from when it was due. So a
+ * server that stalls is charged for all that would have been sent meanwhile (no coordinated omission).
  *
- * Every response must be 200 and have a Content-Length, the expected one, and as many bytes. During the warm-up the
- * bytes themselves are compared too; afterwards the kernel discards what is not in the first segment, which
- * leaves the machine to the proxy.
+ * Every response must be 200 and have a Content-Length, the expected one, and as many bytes. During the
+ * warm-up the bytes themselves are compared too; afterwards the kernel discards what is not in the first
+ * segment, which leaves the machine to the proxy.
  */
 
 #include <errno.h>
@@ -340,7 +340,7 @@ static void sweep(struct run *r) {
                                 r->next_sweep = r->now + NSEC_PER_MSEC;
                                 return;
                         }
-                        /* this request is the connection's own; a constant rate counts from when it was due */
+                        /* with a constant rate a connection opens when a request is due */
                         if (r->interval)
                                 make_idle(r, c);
                         else
@@ -381,7 +381,7 @@ static void pass_edges(struct run *r) {
         }
         if (!r->stopping && r->now >= k->end) {
                 r->stopping = true;
-                /* closed loop: what ends later is not of the window; constant rate: it was due in it and counts */
+                /* closed loop: what ends later is not of the window; constant rate: it was due in it */
                 if (!r->interval)
                         r->in_window = false;
                 if (k->on_edge)

@@ -10,8 +10,8 @@
  *        [--watch PID,…]   report the processor time of these processes within the window
  *        [--idle]          one request on each connection, then hold them until stdin ends
  *
- * Prints one line of JSON; times in microseconds, cpu_ns in nanoseconds, bytes of bodies. Exit status 0 also when
- * requests failed: errors are part of the result.
+ * Prints one line of JSON; times in microseconds, cpu_ns in nanoseconds, bytes of bodies. Exit status 0 also
+ * when requests failed: errors are part of the result.
  */
 
 #include <getopt.h>
@@ -26,8 +26,13 @@
 #include "watch.h"
 
 static const char *const error_names[N_ERRORS] = {
-        [ERROR_CONNECT] = "connect", [ERROR_CLOSED] = "closed", [ERROR_STATUS] = "status",   [ERROR_HEAD] = "head",
-        [ERROR_LENGTH] = "length",   [ERROR_BODY] = "body",     [ERROR_TIMEOUT] = "timeout",
+        [ERROR_CONNECT] = "connect",
+        [ERROR_CLOSED] = "closed",
+        [ERROR_STATUS] = "status",
+        [ERROR_HEAD] = "head",
+        [ERROR_LENGTH] = "length",
+        [ERROR_BODY] = "body",
+        [ERROR_TIMEOUT] = "timeout",
 };
 
 static struct load_options arg = {
@@ -52,12 +57,18 @@ static double parse_real(const char *name, const char *s) {
 
 static void parse_options(int argc, char **argv) {
         static const struct option options[] = {
-                {"close", no_argument, NULL, 'C'},       {"connections", required_argument, NULL, 'c'},
-                {"expect", required_argument, NULL, 'e'}, {"host", required_argument, NULL, 'h'},
-                {"idle", no_argument, NULL, 'i'},        {"path", required_argument, NULL, 'p'},
-                {"rate", required_argument, NULL, 'r'},  {"seconds", required_argument, NULL, 's'},
-                {"threads", required_argument, NULL, 't'}, {"to", required_argument, NULL, 'T'},
-                {"warmup", required_argument, NULL, 'w'}, {"watch", required_argument, NULL, 'W'},
+                {"close", no_argument, NULL, 'C'},
+                {"connections", required_argument, NULL, 'c'},
+                {"expect", required_argument, NULL, 'e'},
+                {"host", required_argument, NULL, 'h'},
+                {"idle", no_argument, NULL, 'i'},
+                {"path", required_argument, NULL, 'p'},
+                {"rate", required_argument, NULL, 'r'},
+                {"seconds", required_argument, NULL, 's'},
+                {"threads", required_argument, NULL, 't'},
+                {"to", required_argument, NULL, 'T'},
+                {"warmup", required_argument, NULL, 'w'},
+                {"watch", required_argument, NULL, 'W'},
                 {},
         };
         int o;
@@ -111,23 +122,28 @@ static void parse_options(int argc, char **argv) {
 }
 
 static void report(const struct client *total) {
+        static const struct {
+                const char *name;
+                double p;
+        } percentiles[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p999", 99.9}};
         const struct hist *h = &total->hist;
-        uint64_t n_errors = 0;
+        uint64_t n_errors = 0, n = h->n - total->late;
 
         for (int i = 0; i < N_ERRORS; i++)
                 n_errors += total->errors[i];
-        printf("{\"requests\": %" PRIu64 ", \"seconds\": %.3f, \"rps\": %.1f, \"bytes\": %" PRIu64 ", \"opened\": %" PRIu64
-               ", \"late\": %" PRIu64 ", \"errors\": %" PRIu64,
-               h->n - total->late, arg.seconds, (double)(h->n - total->late) / arg.seconds, total->bytes, total->opened,
+        printf("{\"requests\": %" PRIu64 ", \"seconds\": %.3f, \"rps\": %.1f, \"bytes\": %" PRIu64, n,
+               arg.seconds, (double)n / arg.seconds, total->bytes);
+        printf(", \"opened\": %" PRIu64 ", \"late\": %" PRIu64 ", \"errors\": %" PRIu64, total->opened,
                total->late, n_errors);
         for (int i = 0; i < N_ERRORS; i++) {
                 if (total->errors[i] > 0)
                         printf(", \"error_%s\": %" PRIu64, error_names[i], total->errors[i]);
         }
         printf(", \"mean\": %.1f", h->n ? (double)h->sum / (double)h->n / 1000 : 0);
-        printf(", \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f",
-               (double)hist_percentile(h, 50) / 1000, (double)hist_percentile(h, 90) / 1000,
-               (double)hist_percentile(h, 99) / 1000, (double)hist_percentile(h, 99.9) / 1000, (double)h->max / 1000);
+        for (size_t i = 0; i < sizeof(percentiles) / sizeof(*percentiles); i++)
+                printf(", \"%s\": %.1f", percentiles[i].name,
+                       (double)hist_percentile(h, percentiles[i].p) / 1000);
+        printf(", \"max\": %.1f", (double)h->max / 1000);
         if (arg_watch.n_pids > 0) {
                 printf(", \"cpu_ns\": %" PRIu64 ", \"user_ticks\": %" PRIu64 ", \"system_ticks\": %" PRIu64,
                        edges[1].run_ns - edges[0].run_ns, edges[1].user - edges[0].user,

@@ -46,7 +46,7 @@ struct client {
         struct hist hist;          /* from the intended start to the last byte, within the window */
         uint64_t bytes;            /* of bodies within the window */
         uint64_t errors[N_ERRORS]; /* of the whole run */
-        uint64_t late;             /* rate: not even started when the window ended; in hist with their wait so far */
+        uint64_t late;             /* rate: not started when the window ended; in hist with their wait */
         uint64_t opened;           /* connections, of the whole run */
         /* called by the first thread when the window starts and ends */
         void (*on_edge)(bool end);

@@ -5,9 +5,10 @@
  *
  *   origin --listen 127.0.0.1:9000 [--threads N]
  *
- * /1k, /100k and /1m answer a body of that size, /health and all other paths a few bytes; every body is fixed and sent
- * together with its head in one call. Keep-alive and pipelined requests; "Connection: close" and HTTP/1.0 close. A request's
- * body is skipped when it has a Content-Length. It trusts its clients: never put it on a real network.
+ * /1k, /100k and /1m answer a body of that size, all other paths a few bytes; every body is fixed and sent
+ * together with its head in one call. Keep-alive and pipelined requests; "Connection: close" and HTTP/1.0
+ * close. A request's body is skipped when it has a Content-Length. It trusts its clients: never put it on a
+ * real network.
  */
 
 #include "bench.h"
@@ -54,8 +55,8 @@ static void answers_init(void) {
 
                 for (int closing = 0; closing < 2; closing++) {
                         char head[256];
-                        int n = snprintf(head, sizeof(head),
-                                         "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\n"
+                        int n = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nServer: origin\r\n"
+                                         "Content-Type: text/plain\r\n"
                                          "Content-Length: %zu\r\nConnection: %s\r\n\r\n",
                                          a->size, closing ? "close" : "keep-alive");
 
@@ -79,7 +80,7 @@ static const struct answer *answer_for(const char *head) {
         return a;
 }
 
-/* The value of a header in a NUL-terminated head, NULL when absent. name: lower or upper case, with its colon. */
+/* The value of a header in a NUL-terminated head, NULL when absent. name: with its colon. */
 static const char *header(const char *head, const char *name) {
         size_t n = strlen(name);
 
@@ -138,7 +139,8 @@ static bool conn_answer(struct conn *c) {
                 end[2] = '\0';
                 a = answer_for(c->in + at);
                 value = header(c->in + at, "connection:");
-                c->closing = (value && strncasecmp(value, "close", 5) == 0) || strstr(c->in + at, " HTTP/1.0\r");
+                c->closing = (value && strncasecmp(value, "close", 5) == 0) ||
+                             strstr(c->in + at, " HTTP/1.0\r");
                 if (c->in[at] != 'G' && (value = header(c->in + at, "content-length:")))
                         c->skip = strtoull(value, NULL, 10);
                 at = (size_t)(end - c->in) + 4;
@@ -205,7 +207,8 @@ static void *thread_main(void *arg) {
                         c->closing = false;
                         c->n_in = c->n_out = 0;
                         c->skip = 0;
-                        ev = (struct epoll_event){.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+                        ev.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+                        ev.data.ptr = c;
                         if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) < 0)
                                 die("epoll: %s", strerror(errno));
                 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The relay on epoll, edge-triggered. Every descriptor is registered once for everything, so a message costs a recv
- * and a send and a share of an epoll_wait. A receive that returns less than was asked for is not repeated: what comes
- * later makes a new edge (unless the peer has closed already: then the end is still to be read).
+ * The relay on epoll, edge-triggered. Every descriptor is registered once for everything, so a message costs
+ * a recv and a send and a share of an epoll_wait. A receive that returns less than was asked for is not
+ * repeated: what comes later makes a new edge (unless the peer has closed already: then the end is still to
+ * be read).
  */
 
 #include "relay.h"
@@ -152,9 +153,9 @@ static void end_event(struct thread *t, struct end *e, uint32_t events) {
 }
 
 static void accept_one(struct thread *t) {
-        struct pair *p;
-
         int fd = accept4(t->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const struct sockaddr_in *to = &t->relay->to;
+        struct pair *p;
 
         if (fd < 0)
                 return;
@@ -166,7 +167,7 @@ static void accept_one(struct thread *t) {
         if (fd < 0)
                 die("socket: %s", strerror(errno));
         p->ends[1] = (struct end){.fd = fd, .pair = p}; /* writable when connected */
-        if (connect(fd, (const struct sockaddr *)&t->relay->to, sizeof(t->relay->to)) < 0 && errno != EINPROGRESS) {
+        if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 && errno != EINPROGRESS) {
                 pair_close(t, p);
                 return;
         }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The relay on io_uring: multishot accept and receive, buffers provided in a ring, descriptors that live in the ring's own
- * table, one io_uring_enter a round that submits all and waits.
+ * The relay on io_uring: multishot accept and receive, buffers provided in a ring, descriptors that live in
+ * the ring's own table, one io_uring_enter a round that submits all and waits.
  *
- * A message: the receive posts a completion with a buffer; the buffer is queued for the other side; a send takes it, one
- * at a time in each direction so that the order holds; its completion gives the buffer back. No submission for receives.
+ * A message: the receive posts a completion with a buffer; the buffer is queued for the other side; a send
+ * takes it, one at a time in each direction so that the order holds; its completion gives the buffer back. No
+ * submission for receives.
  *
- * Life of a pair: accept (slot s) -> socket, connect (slot max + s) -> receives armed -> … both ends read, or an error
- * -> close of both slots, when no operation is under way any more. Slots come back in one order: the server's first, so that a new
- * client with the same s finds its counterpart free. A half-close is the one thing that costs a thread of the kernel (it never
- * runs a shutdown inline); no keep-alive case has one.
+ * Life of a pair: accept (slot s) -> socket, connect (slot max + s) -> receives armed -> … both ends read, or
+ * an error -> close of both slots, when no operation is under way any more. The server's slot closes first,
+ * so that a new client with the same s finds its counterpart free. A half-close is the one thing that costs a
+ * thread of the kernel (it never runs a shutdown inline); no keep-alive case has one.
  */
 
 #include "relay.h"
@@ -119,15 +120,20 @@ static void queue_drop(struct thread *t, struct end *e) {
         e->n_queued = 0;
 }
 
+static void *map(size_t size) {
+        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+
+        if (p == MAP_FAILED)
+                die("out of memory");
+        return p;
+}
+
 static void bufs_init(struct thread *t) {
         struct io_uring_buf_reg reg = {.ring_entries = N_BUFS};
-        size_t size = N_BUFS * sizeof(struct io_uring_buf);
         int r;
 
-        t->bufs = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-        t->mem = mmap(NULL, (size_t)N_BUFS * BUF_SIZE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-        if (t->bufs == MAP_FAILED || t->mem == MAP_FAILED)
-                die("out of memory");
+        t->bufs = map(N_BUFS * sizeof(struct io_uring_buf));
+        t->mem = map((size_t)N_BUFS * BUF_SIZE);
         reg.ring_addr = (uint64_t)(uintptr_t)t->bufs;
         r = io_uring_register_buf_ring(&t->ring, &reg, 0);
         if (r < 0)
@@ -319,7 +325,9 @@ static void on_accept(struct thread *t, int slot) {
                 die("out of memory");
         memset(p, 0, sizeof(*p));
         for (int i = 0; i < 2; i++) {
-                p->ends[i] = (struct end){.pair = p, .slot = slot + i * MAX_PAIRS, .first = NO_BUF, .last = NO_BUF};
+                p->ends[i].pair = p;
+                p->ends[i].slot = slot + i * MAX_PAIRS;
+                p->ends[i].first = p->ends[i].last = NO_BUF;
         }
         p->ends[0].connected = true;
         reserve_sqes(t, 3);

@@ -31,7 +31,8 @@ int main(int argc, char **argv) {
                 else if (o == 't')
                         relay.threads = (unsigned)parse_number("threads", optarg, 1, 64);
                 else
-                        die("usage: relay --io epoll|uring --listen ADDRESS:PORT --to ADDRESS:PORT [--threads N]");
+                        die("usage: relay --io epoll|uring --listen ADDRESS:PORT --to ADDRESS:PORT"
+                            " [--threads N]");
         }
         if (!relay.listen.sin_port || !relay.to.sin_port)
                 die("--listen and --to are needed");

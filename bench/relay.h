@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The bare relay: accepts, opens one connection to the server for each of a client, copies bytes both ways. No HTTP
- * and no limits: just the I/O that any proxy on this kind of loop must do, and so the floor that it is compared with.
- * A relay thread shares nothing with the others: its own listener (SO_REUSEPORT), loop and buffers.
+ * The bare relay: accepts, opens one connection to the server for each of a client, copies bytes both ways.
+ * No HTTP and no limits: just the I/O that any proxy on this kind of loop must do, and so the floor that it
+ * is compared with. A relay thread shares nothing with the others: its own listener (SO_REUSEPORT), loop and
+ * buffers.
  */
 
 #include "bench.h"

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The processor time of other processes, read by the load generator itself at both ends of its window, so that the
- * time and the requests that it is divided by belong together.
+ * The processor time of other processes, read by the load generator itself at both ends of its window, so
+ * that the time and the requests that it is divided by belong together.
  */
 
 #include <stdint.h>
