@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/schema.h"
+
+const struct schema *schema_key(const struct schema *map, struct str name) {
+        SCHEMA_FOREACH(k, map)
+                if (str_eq(name, str_of(k->name)))
+                        return k;
+        return NULL;
+}
+
+static const struct schema *step(const struct schema *s, struct str name) {
+        if (s->type == SCHEMA_LIST)
+                s = s->item;
+        if (s->type == SCHEMA_DICT)
+                return s->item;
+        return s->type == SCHEMA_MAP ? schema_key(s, name) : NULL;
+}
+
+const struct schema *schema_find(const struct schema *root, struct str path) {
+        const struct schema *s = root;
+
+        while (s && path.n > 0) {
+                const char *dot = memchr(path.p, '.', path.n);
+                size_t n = dot ? (size_t)(dot - path.p) : path.n;
+
+                s = step(s, (struct str){path.p, n});
+                path = dot ? (struct str){dot + 1, path.n - n - 1} : STR("");
+        }
+        return s;
+}
+
+bool schema_is_scalar(const struct schema *s) {
+        return s->type < SCHEMA_MAP;
+}
+
+static void describe_choices(const struct schema *s, struct strbuf *out) {
+        for (unsigned i = 0; s->choices[i]; i++)
+                strbuf_addf(out, "%s%s", i == 0 ? "word: " : s->choices[i + 1] ? ", " : " or ", s->choices[i]);
+}
+
+static void describe_scalar(const struct schema *s, struct strbuf *out) {
+        static const char *const names[] = {
+                [SCHEMA_TEXT] = "text",         [SCHEMA_NAME] = "name",       [SCHEMA_BOOL] = "true or false",
+                [SCHEMA_INT] = "whole number",  [SCHEMA_CHOICE] = "word",     [SCHEMA_DURATION] = "duration",
+                [SCHEMA_SIZE] = "size",         [SCHEMA_PERCENT] = "share",   [SCHEMA_REF] = "name",
+                [SCHEMA_FILE] = "path of a file", [SCHEMA_FOLDER] = "path of a folder",
+        };
+
+        if (s->type == SCHEMA_CHOICE)
+                describe_choices(s, out);
+        else if (s->type == SCHEMA_REF)
+                strbuf_addf(out, "name from `%s`", s->ref);
+        else
+                strbuf_add_z(out, s->unit ? s->unit : names[s->type]);
+        if (s->type == SCHEMA_INT && s->max > 0)
+                strbuf_addf(out, " from %llu to %llu", (unsigned long long)s->min, (unsigned long long)s->max);
+}
+
+void schema_describe(const struct schema *s, struct strbuf *out) {
+        if (s->type == SCHEMA_LIST) {
+                strbuf_add_z(out, "list of items, each a ");
+                schema_describe(s->item, out);
+        } else if (s->type == SCHEMA_DICT) {
+                strbuf_addf(out, "map of names, each with a %s", s->item->name);
+        } else if (s->type == SCHEMA_MAP) {
+                if (s->scalar) {
+                        describe_scalar(s->scalar, out);
+                        strbuf_add_z(out, ", or a ");
+                }
+                strbuf_add_z(out, "map of settings");
+        } else {
+                describe_scalar(s, out);
+        }
+        if (s->flags & SCHEMA_NONE)
+                strbuf_add_z(out, ", or none");
+        if (s->flags & SCHEMA_AUTO)
+                strbuf_add_z(out, ", or auto");
+}
