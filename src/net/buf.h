@@ -17,8 +17,9 @@ struct buf {
         uint32_t cap;
         uint32_t refs;
         struct buf_pool *pool; /* borrowed: where the last unref puts it back */
-        struct buf *next;      /* in the pool's free list */
-        uint32_t id;           /* in the pool; the backend's name for it */
+        struct buf *next;      /* in the pool's free list, or in a sock's pending list */
+        uint32_t pending_at;   /* what of it waits to be handed out */
+        uint32_t pending_n;
 };
 
 /* Bytes and the reference that keeps them alive. buf may be NULL: then the holder keeps them otherwise. */

@@ -111,13 +111,31 @@ void bulk_pipes_free(struct loop *l) {
 
 /* ── relay ─────────────────────────────────────────────────────────────── */
 
+/* What `from` had received before it was stopped. A step, or 0. */
+static int send_pending(struct sock *to) {
+        struct sock *from = to->priv.splice_from;
+        struct buf *b = from->priv.pending;
+        ssize_t n;
+
+        do
+                n = send(to->fd, b->data + b->pending_at, (size_t)MIN(to->priv.left, (uint64_t)b->pending_n),
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return errno == EAGAIN ? BULK_OUT : -errno;
+        sock_pending_take(from, (uint64_t)n);
+        to->priv.left -= (uint64_t)n;
+        to->priv.spliced += (uint64_t)n;
+        return 0;
+}
+
 /* Only into an empty pipe, so that EAGAIN can mean but one thing. A step, or 0. */
 static int pipe_fill(struct sock *to) {
         struct bulk_pipe *p = to->priv.pipe;
         struct sock *from = to->priv.splice_from;
         ssize_t n;
 
-        if (to->priv.left == 0 || from->priv.flags & SOCK_ENDED)
+        if (from->priv.flags & SOCK_ENDED)
                 return BULK_DONE;
         do
                 n = splice(from->fd, NULL, p->fd[1], NULL, (size_t)MIN(to->priv.left, (uint64_t)PIPE_SIZE),
@@ -153,7 +171,12 @@ int bulk_splice(struct sock *to) {
         int r;
 
         while (to->priv.spliced < turn_ends) {
-                r = to->priv.pipe->n > 0 ? pipe_drain(to) : pipe_fill(to);
+                if (to->priv.pipe->n > 0)
+                        r = pipe_drain(to);
+                else if (to->priv.left == 0)
+                        return BULK_DONE;
+                else
+                        r = to->priv.splice_from->priv.pending ? send_pending(to) : pipe_fill(to);
                 if (r != 0)
                         return r;
         }

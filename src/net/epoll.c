@@ -154,10 +154,6 @@ static void ep_recv_stop(struct sock *s) {
         list_remove(&s->priv.starved_link);
 }
 
-static bool ep_recv_idle(const struct sock *s) {
-        return true;
-}
-
 /* ── sending ───────────────────────────────────────────────────────────── */
 
 /* One system call's worth. Bytes, or negative errno. */
@@ -255,9 +251,6 @@ static void send_step(struct sock *s) {
 }
 
 /* ── connections ───────────────────────────────────────────────────────── */
-
-static void ep_sock_init(struct sock *s) {
-}
 
 static void ep_connect_start(struct sock *s) {
         int r = register_sock(s);
@@ -476,11 +469,9 @@ static const struct backend epoll_backend = {
         .kind = LOOP_EPOLL,
         .free = ep_free,
         .wait = ep_wait,
-        .sock_init = ep_sock_init,
         .connect_start = ep_connect_start,
         .recv_start = ep_recv_start,
         .recv_stop = ep_recv_stop,
-        .recv_idle = ep_recv_idle,
         .send_start = send_step,
         .close = ep_close,
         .run = ep_run,

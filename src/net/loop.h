@@ -38,6 +38,7 @@ struct loop_options {
         enum loop_backend backend;
         unsigned n_bufs;   /* receive buffers kept at hand; 0: default. More are made when they are all in use */
         unsigned max_bufs; /* never more than this at once; 0: as many as can be named. Receiving waits when all are out */
+        unsigned n_completions; /* io_uring: of its completion queue, a power of two; 0: default */
         unsigned buf_size; /* bytes of each, bookkeeping included; 0: default */
 };
 
@@ -134,7 +135,7 @@ struct sock {
         struct { /* the backend's */
                 struct list work_link;   /* something to do or to tell in user space */
                 uint32_t flags;
-                uint32_t in_flight;      /* operations the kernel still holds */
+                uint32_t n_cancels;      /* uring: cancels the kernel still holds */
                 int recv_result;
                 int send_result;
                 const struct iovec *iov; /* what is not sent yet; the first may be half sent */
@@ -171,23 +172,21 @@ void sock_send(struct sock *s, const struct iovec *iov, int n, bool more);
  * the file turns out to be shorter. file_fd is borrowed until on_sent(). */
 void sock_send_file(struct sock *s, int file_fd, uint64_t offset, size_t n);
 /*
- * Moves up to n bytes from what `from` receives to `to` without copying them to user space: a sending operation of
- * `to`, over with its on_sent(). `from` must not be receiving (sock_recv_stop()) and must have handed out all it had:
- * true after a stop inside on_data() when no byte came since, which sock_recv_idle() tells; when it is false, start
- * receiving again and send the rest the ordinary way.
+ * Moves up to n bytes of what `from` receives to `to` without copying them to user space: a sending operation of
+ * `to`, over with its on_sent(). `from` must not be receiving (sock_recv_stop()); what it received and has not handed
+ * out yet goes first.
  *
  *   on_sent(to, 0)  and sock_spliced(to) == n   all went
  *   on_sent(to, 0)  and sock_spliced(to) <  n   `from` ended or failed; sock_recv_start(from) makes on_end() tell which
- *   on_sent(to, <0)                             the sending side of `to` is dead, or -ECANCELED: `from` was closed.
- *                                               Bytes on the way are lost: `from` is out of step and is to be closed
+ *   on_sent(to, <0)                             the sending side of `to` is dead, or there is no pipe (-EMFILE …), or
+ *                                               `from` was closed (-ECANCELED). Bytes may have been lost on the way:
+ *                                               `from` is out of step and is to be closed
  *
- * Deadlines are the caller's: sock_spliced() grows while it runs. While it runs `from` may only be closed.
+ * Deadlines are the caller's: sock_spliced() grows while it runs. While it runs `from` may send and be closed, not receive.
  */
 void sock_splice(struct sock *to, struct sock *from, uint64_t n);
 /* Bytes that went into `to` in its present or, until the next starts, its last splice. */
 uint64_t sock_spliced(const struct sock *to);
-/* Nothing received waits in user space, so the next byte would come from the kernel. */
-bool sock_recv_idle(const struct sock *s);
 bool sock_sending(const struct sock *s);
 /* shutdown(SHUT_WR) after what is being sent. Not while sock_sending(). */
 void sock_shutdown(struct sock *s);

@@ -26,11 +26,12 @@ enum {
         SOCK_HANGUP = 1u << 14,    /* an end or an error was announced: a short read is not the last one */
         SOCK_REGISTERED = 1u << 15, /* epoll */
 
-        URING_RECV_ARMED = 1u << 16,   /* a receive is in the kernel */
-        URING_RECV_CANCEL = 1u << 17,  /* and it was asked to end */
-        URING_OUT_POLL = 1u << 18,     /* a poll for writing is in the kernel */
-        URING_IN_POLL = 1u << 19,      /* a poll for reading is in the kernel */
-        URING_SEND_OP = 1u << 20,      /* a send is in the kernel */
+        URING_RECV = 1u << 16,     /* a receive is in the kernel */
+        URING_STOPPING = 1u << 17, /* and it was asked to end */
+        URING_SEND = 1u << 18,     /* a send is in the kernel */
+        URING_OUT = 1u << 19,      /* a poll for writing is in the kernel */
+        URING_IN = 1u << 20,       /* a poll for reading is in the kernel */
+        URING_CLOSE = 1u << 21,    /* the descriptor still has to be closed */
 };
 
 /* Bytes one sock may move in one go before others get their turn. */
@@ -42,15 +43,12 @@ struct backend {
         void (*free)(struct loop *l);
         /* Waits at most so long for events and handles them. */
         int (*wait)(struct loop *l, nsec_t timeout);
-        void (*wake_setup)(struct loop *l);
 
-        void (*sock_init)(struct sock *s);
         void (*connect_start)(struct sock *s); /* connect(2) said EINPROGRESS */
         void (*recv_start)(struct sock *s);
         void (*recv_stop)(struct sock *s);
         void (*send_start)(struct sock *s); /* of any of the three kinds */
         void (*close)(struct sock *s);
-        bool (*recv_idle)(const struct sock *s);
         void (*run)(struct sock *s); /* does what is to be done; the sock was in the work list */
 
         int (*acceptor_start)(struct acceptor *a);
@@ -112,6 +110,10 @@ static inline void sock_ended(struct sock *s, int result) {
 
 /* The present sending operation is over. */
 void sock_sent(struct sock *s, int result);
+/* Keeps received bytes, with the reference, until receiving is started again. */
+void sock_pend(struct sock *s, struct buf *b, const char *p, size_t n);
+/* Drops the first n kept bytes. */
+void sock_pending_take(struct sock *s, uint64_t n);
 /* Counts n bytes of the iovecs as sent; true: that was all. */
 bool sock_advance(struct sock *s, size_t n);
 /* Calls back for what is over: connecting, sending. False: the sock was closed meanwhile. */

@@ -16,7 +16,6 @@ void sock_init(struct sock *s, struct loop *l, int fd, const struct sock_ops *op
         list_init(&s->priv.work_link);
         list_init(&s->priv.starved_link);
         s->priv.flags = SOCK_WRITABLE;
-        l->backend->sock_init(s);
 }
 
 int sock_connect(struct sock *s, struct loop *l, const struct addr *to, const struct sock_ops *ops) {
@@ -60,10 +59,6 @@ void sock_recv_stop(struct sock *s) {
         s->loop->backend->recv_stop(s);
 }
 
-bool sock_recv_idle(const struct sock *s) {
-        return s->loop->backend->recv_idle(s);
-}
-
 /* False: s is closed, nothing starts. */
 static bool sending_begin(struct sock *s, uint32_t kind) {
         if (s->priv.flags & SOCK_CLOSING)
@@ -102,14 +97,14 @@ void sock_splice(struct sock *to, struct sock *from, uint64_t n) {
 
         if (!sending_begin(to, SOCK_SPLICE))
                 return;
-        assert(!(from->priv.flags & SOCK_RECV_ON) && !from->priv.splice_to && sock_recv_idle(from));
+        assert(!(from->priv.flags & SOCK_RECV_ON) && !from->priv.splice_to);
         to->priv.left = n;
         to->priv.spliced = 0;
         if (from->priv.flags & SOCK_CLOSING) {
                 sock_sent(to, -ECANCELED);
                 return;
         }
-        if (n == 0 || from->priv.flags & SOCK_ENDED) {
+        if (n == 0 || (from->priv.flags & SOCK_ENDED && !from->priv.pending)) {
                 sock_sent(to, 0);
                 return;
         }
@@ -150,6 +145,7 @@ static void close_with(struct sock *s, bool reset) {
                 sock_sent(s->priv.splice_to, -ECANCELED);
         if (s->priv.splice_from)
                 bulk_splice_end(s);
+        sock_pending_take(s, UINT64_MAX);
         list_remove(&s->priv.work_link);
         s->loop->backend->close(s);
 }
@@ -171,6 +167,31 @@ void sock_sent(struct sock *s, int result) {
         s->priv.flags = (s->priv.flags & ~SOCK_SENDING) | SOCK_SENT;
         s->priv.send_result = result;
         sock_queue(s);
+}
+
+void sock_pend(struct sock *s, struct buf *b, const char *p, size_t n) {
+        b->next = NULL;
+        b->pending_at = (uint32_t)(p - b->data);
+        b->pending_n = (uint32_t)n;
+        if (s->priv.pending)
+                s->priv.pending_last->next = b;
+        else
+                s->priv.pending = b;
+        s->priv.pending_last = b;
+}
+
+void sock_pending_take(struct sock *s, uint64_t n) {
+        struct buf *b;
+
+        while ((b = s->priv.pending) && n >= b->pending_n) {
+                n -= b->pending_n;
+                s->priv.pending = TAKE(b->next);
+                buf_unref(b);
+        }
+        if (b) {
+                b->pending_at += (uint32_t)n;
+                b->pending_n -= (uint32_t)n;
+        }
 }
 
 bool sock_advance(struct sock *s, size_t n) {
