@@ -54,8 +54,8 @@ class Process:
         self.name = name
         self.log = os.path.join(folder, name + ".log")
         with open(self.log, "wb") as log:
-            self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
-                                          preexec_fn=pin_to(cpus))
+            self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          cwd=folder, preexec_fn=pin_to(cpus))
 
     def pids(self):
         """The process and its descendants."""
@@ -142,7 +142,8 @@ class Proxy:
     binary = None
 
     def __init__(self, name, folder, origin_port, threads, build):
-        self.name, self.folder, self.origin_port, self.threads, self.build = name, folder, origin_port, threads, build
+        self.name, self.folder, self.origin_port = name, folder, origin_port
+        self.threads, self.build = threads, build
         self.io = name.partition("-")[2]
         self.port = free_port()
         self.process = None

@@ -70,8 +70,8 @@ def case_section(case, run, found):
     lines = [f"## {case.title}", ""]
     if case.name in run["rates"]:
         lines += [f"{run['rates'][case.name]:,} requests a second; latency from when a request was due.", ""]
-    head = ["", "CPU µs a request", "user + system", "rounds differ", "requests/s", "p50 µs", "p99 µs", "busy",
-            "÷ best peer", "÷ relay, same loop"]
+    head = ["", "CPU µs a request", "user + system", "rounds differ", "requests/s", "p50 µs", "p99 µs",
+            "busy", "÷ best peer", "÷ relay, same loop"]
     syscalls = run["syscalls"].get(case.name)
     if syscalls:
         head.append("system calls")
@@ -96,7 +96,7 @@ def goals_section(found_by_case):
     rows = []
     for case, key, limit, who in GOALS:
         found = found_by_case.get(case, {})
-        row = [f"{case}: {WHAT[key]}", f"≤ {limit:.2f} × " + ("the best peer" if who == "peers" else "the relay")]
+        row = [f"{case}: {WHAT[key]}", f"≤ {limit:.2f} × the {'best peer' if who == 'peers' else 'relay'}"]
         verdict = []
         for name in ("tenon-uring", "tenon-epoll"):
             reference = best(goal_reference(found, who, name), key)
@@ -106,8 +106,9 @@ def goals_section(found_by_case):
             ratio = found[name][key] / reference[1]
             row.append(f"{ratio:.2f} ({number(found[name][key])} ÷ {number(reference[1])} {reference[0]})")
             verdict.append(ratio <= limit)
-        row.append("–" if not verdict else "reached" if all(verdict) else "reached by one loop" if any(verdict)
-                   else "**not reached**")
+        row.append("–" if not verdict else
+                   "reached" if all(verdict) else
+                   "reached by one loop" if any(verdict) else "**not reached**")
         rows.append(row)
     return ["## Goals", ""] + table(["goal", "wanted", "tenon, io_uring", "tenon, epoll", ""], rows) + [""]
 
@@ -120,33 +121,37 @@ def memory_section(memory):
              "" if m["per_connection"] is None else f"{m['per_connection'] / 1024:.1f}", str(m["held"])]
             for name, m in memory.items()]
     return ["## Memory", "",
-            "After the run, all processes of a proxy; then with idle client connections, each after one request (memory of",
-            "the processes; what the kernel needs for a socket is the same for all).", ""] + \
+            "After the run, all processes of a proxy; then with idle client connections, each after one request",
+            "(memory of the processes; what the kernel needs for a socket is the same for all).", ""] + \
         table(["", "RSS MiB", "PSS MiB", "KiB an idle connection", "connections held"], rows) + [""]
 
 
 def introduction(run):
     if run["pinned"]:
         own, others = (", ".join(map(str, sorted(s))) for s in run["pinned"])
-        pinned = (f"Each proxy runs on processor {own}, load generator and origin share processor {others}: so no proxy "
-                  "is moved about or robbed of its processor by what feeds it, and its time is its own.")
+        pinned = (f"Each proxy runs on processor {own}, load generator and origin share processor {others}: "
+                  "so no proxy is moved about or robbed of its processor by what feeds it.")
     else:
-        pinned = "Nothing is pinned: proxy, load generator and origin share the processors as the kernel likes."
+        pinned = "Nothing is pinned: all share the processors as the kernel likes."
     lines = ["# Benchmarks", "", "```", run["command"], "```", "",
              f"{run['date']}; {run['machine']}; load average at the start {run['busy']:.2f}.", "",
              *[f"- {v}" for v in run["versions"]],
              *[f"- not measured: {s}" for s in run["skipped"]], "",
-             f"{run['threads']} thread{'s' if run['threads'] > 1 else ''} each, {run['rounds']} rounds, {run['seconds']:g} s "
-             "a measurement, all proxies in turn in each round; figures are medians over the rounds. " + pinned, "",
-             "CPU is the time of all processes of the proxy, divided by the requests answered with 200 and the whole body. "
-             "*busy*: how much of one processor the proxy used; well under 100 % means that load and origin were the limit, "
-             "and that the requests a second say little. How to read this: bench/README.md.", ""]
+             f"{run['threads']} thread{'s' if run['threads'] > 1 else ''} each, {run['rounds']} round{'s' if run['rounds'] > 1 else ''}, "
+             f"{run['seconds']:g} s a measurement, all proxies in turn in each round; figures are medians over "
+             f"the rounds. {pinned}", "",
+             "CPU is the time of all processes of the proxy, divided by the requests answered with 200 and the "
+             "whole body. *busy*: how much of one processor the proxy used; well under 100 % means that load and "
+             "origin were the limit, and that the requests a second say little. How to read this: "
+             "bench/README.md.", ""]
     return lines
 
 
 def markdown(run):
-    found_by_case = {case.name: {name: figures(m) for name, m in sorted_by_order(run["results"].get(case.name, {}))}
-                     for case in run["cases"]}
+    found_by_case = {}
+    for case in run["cases"]:
+        measured = sorted_by_order(run["results"].get(case.name, {}))
+        found_by_case[case.name] = {name: figures(m) for name, m in measured}
     lines = introduction(run)
     if any(n.startswith("tenon") for found in found_by_case.values() for n in found):
         lines += goals_section(found_by_case)
@@ -155,11 +160,13 @@ def markdown(run):
     if run["memory"]:
         lines += memory_section(run["memory"])
     lines += ["## Configurations", "",
-              "The peers as somebody who knows them would set them up, one configuration for all cases: connections to the",
-              "server are kept and reused, no access log, open files are remembered, buffers of the size that did best. All",
-              "add X-Forwarded-For; tenon also adds X-Forwarded-Proto, X-Forwarded-Host and Via.", ""]
+              "The peers as somebody who knows them would set them up, one configuration for all cases:",
+              "connections to the server are kept and reused, no access log, open files are remembered, buffers of",
+              "the size that did best. All add X-Forwarded-For; tenon also adds X-Forwarded-Proto,",
+              "X-Forwarded-Host and Via.", ""]
     for name, text in run["configurations"]:
-        lines += [f"<details><summary>{name}</summary>", "", "```", text.rstrip(), "```", "", "</details>", ""]
+        lines += [f"<details><summary>{name}</summary>", "", "```", text.rstrip(), "```", "",
+                  "</details>", ""]
     return "\n".join(lines)
 
 
