@@ -119,8 +119,7 @@ enum site_word {
         X(BUFFERS_EXHAUSTED, "tenon_buffers_exhausted_total", "")                          \
         X(LOG_LINES, "tenon_log_lines_total", "")                                          \
         X(LOG_DROPPED_FULL, "tenon_log_lines_dropped_total", "reason=\"slow\"")            \
-        X(LOG_DROPPED_ERROR, "tenon_log_lines_dropped_total", "reason=\"write_error\"")    \
-        X(LOG_DROPPED_LONG, "tenon_log_lines_dropped_total", "reason=\"too_long\"")
+        X(LOG_DROPPED_ERROR, "tenon_log_lines_dropped_total", "reason=\"write_error\"")
 
 enum worker_word {
 #define X(name, metric, labels) WORKER_##name,

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web/handler/mime.h"
+
+#define EXT_MAX 11 /* bytes of the longest ending in the table */
+
+struct mime {
+        char ext[EXT_MAX + 1];
+        struct str type;
+};
+
+#define TYPE(text) {text, sizeof(text) - 1}
+
+/* Sorted. Text is UTF-8: a page that is not says so itself. */
+static const struct mime table[] = {
+        {"3g2", TYPE("video/3gpp2")},
+        {"3gp", TYPE("video/3gpp")},
+        {"7z", TYPE("application/x-7z-compressed")},
+        {"aac", TYPE("audio/aac")},
+        {"ai", TYPE("application/postscript")},
+        {"apk", TYPE("application/vnd.android.package-archive")},
+        {"apng", TYPE("image/apng")},
+        {"appimage", TYPE("application/vnd.appimage")},
+        {"asf", TYPE("video/x-ms-asf")},
+        {"atom", TYPE("application/atom+xml")},
+        {"avi", TYPE("video/x-msvideo")},
+        {"avif", TYPE("image/avif")},
+        {"bin", TYPE("application/octet-stream")},
+        {"bmp", TYPE("image/bmp")},
+        {"br", TYPE("application/octet-stream")},
+        {"bz2", TYPE("application/x-bzip2")},
+        {"c", TYPE("text/x-c; charset=utf-8")},
+        {"cab", TYPE("application/vnd.ms-cab-compressed")},
+        {"conf", TYPE("text/plain; charset=utf-8")},
+        {"crt", TYPE("application/x-x509-ca-cert")},
+        {"css", TYPE("text/css; charset=utf-8")},
+        {"csv", TYPE("text/csv; charset=utf-8")},
+        {"cur", TYPE("image/x-icon")},
+        {"dae", TYPE("model/vnd.collada+xml")},
+        {"deb", TYPE("application/vnd.debian.binary-package")},
+        {"der", TYPE("application/x-x509-ca-cert")},
+        {"diff", TYPE("text/x-diff; charset=utf-8")},
+        {"dll", TYPE("application/vnd.microsoft.portable-executable")},
+        {"dmg", TYPE("application/x-apple-diskimage")},
+        {"doc", TYPE("application/msword")},
+        {"docx", TYPE("application/vnd.openxmlformats-officedocument.wordprocessingml.document")},
+        {"dtd", TYPE("application/xml-dtd")},
+        {"eot", TYPE("application/vnd.ms-fontobject")},
+        {"eps", TYPE("application/postscript")},
+        {"epub", TYPE("application/epub+zip")},
+        {"exe", TYPE("application/vnd.microsoft.portable-executable")},
+        {"flac", TYPE("audio/flac")},
+        {"flatpak", TYPE("application/vnd.flatpak")},
+        {"flv", TYPE("video/x-flv")},
+        {"geojson", TYPE("application/geo+json")},
+        {"gif", TYPE("image/gif")},
+        {"glb", TYPE("model/gltf-binary")},
+        {"gltf", TYPE("model/gltf+json")},
+        {"gpx", TYPE("application/gpx+xml")},
+        {"gz", TYPE("application/gzip")},
+        {"h", TYPE("text/x-c; charset=utf-8")},
+        {"heic", TYPE("image/heic")},
+        {"heif", TYPE("image/heif")},
+        {"htc", TYPE("text/x-component; charset=utf-8")},
+        {"htm", TYPE("text/html; charset=utf-8")},
+        {"html", TYPE("text/html; charset=utf-8")},
+        {"ico", TYPE("image/x-icon")},
+        {"ics", TYPE("text/calendar; charset=utf-8")},
+        {"img", TYPE("application/octet-stream")},
+        {"iso", TYPE("application/x-iso9660-image")},
+        {"jad", TYPE("text/vnd.sun.j2me.app-descriptor; charset=utf-8")},
+        {"jar", TYPE("application/java-archive")},
+        {"jfif", TYPE("image/jpeg")},
+        {"jp2", TYPE("image/jp2")},
+        {"jpe", TYPE("image/jpeg")},
+        {"jpeg", TYPE("image/jpeg")},
+        {"jpg", TYPE("image/jpeg")},
+        {"js", TYPE("text/javascript; charset=utf-8")},
+        {"json", TYPE("application/json")},
+        {"jsonld", TYPE("application/ld+json")},
+        {"jxl", TYPE("image/jxl")},
+        {"kml", TYPE("application/vnd.google-earth.kml+xml")},
+        {"kmz", TYPE("application/vnd.google-earth.kmz")},
+        {"log", TYPE("text/plain; charset=utf-8")},
+        {"m3u", TYPE("audio/mpegurl")},
+        {"m3u8", TYPE("application/vnd.apple.mpegurl")},
+        {"m4a", TYPE("audio/mp4")},
+        {"m4v", TYPE("video/mp4")},
+        {"map", TYPE("application/json")},
+        {"md", TYPE("text/markdown; charset=utf-8")},
+        {"mid", TYPE("audio/midi")},
+        {"midi", TYPE("audio/midi")},
+        {"mjs", TYPE("text/javascript; charset=utf-8")},
+        {"mkv", TYPE("video/matroska")},
+        {"mov", TYPE("video/quicktime")},
+        {"mp3", TYPE("audio/mpeg")},
+        {"mp4", TYPE("video/mp4")},
+        {"mpd", TYPE("application/dash+xml")},
+        {"mpeg", TYPE("video/mpeg")},
+        {"mpg", TYPE("video/mpeg")},
+        {"msi", TYPE("application/x-msi")},
+        {"obj", TYPE("model/obj")},
+        {"odg", TYPE("application/vnd.oasis.opendocument.graphics")},
+        {"odp", TYPE("application/vnd.oasis.opendocument.presentation")},
+        {"ods", TYPE("application/vnd.oasis.opendocument.spreadsheet")},
+        {"odt", TYPE("application/vnd.oasis.opendocument.text")},
+        {"oga", TYPE("audio/ogg")},
+        {"ogg", TYPE("audio/ogg")},
+        {"ogv", TYPE("video/ogg")},
+        {"ogx", TYPE("application/ogg")},
+        {"opus", TYPE("audio/ogg")},
+        {"otf", TYPE("font/otf")},
+        {"p12", TYPE("application/x-pkcs12")},
+        {"patch", TYPE("text/x-diff; charset=utf-8")},
+        {"pdf", TYPE("application/pdf")},
+        {"pem", TYPE("application/x-pem-file")},
+        {"png", TYPE("image/png")},
+        {"po", TYPE("text/x-gettext-translation; charset=utf-8")},
+        {"ppt", TYPE("application/vnd.ms-powerpoint")},
+        {"pptx", TYPE("application/vnd.openxmlformats-officedocument.presentationml.presentation")},
+        {"ps", TYPE("application/postscript")},
+        {"psd", TYPE("image/vnd.adobe.photoshop")},
+        {"py", TYPE("text/x-python; charset=utf-8")},
+        {"ra", TYPE("audio/x-realaudio")},
+        {"rar", TYPE("application/vnd.rar")},
+        {"rpm", TYPE("application/x-rpm")},
+        {"rss", TYPE("application/rss+xml")},
+        {"rtf", TYPE("application/rtf")},
+        {"sh", TYPE("text/x-sh; charset=utf-8")},
+        {"shtml", TYPE("text/html; charset=utf-8")},
+        {"sql", TYPE("application/sql")},
+        {"sqlite", TYPE("application/vnd.sqlite3")},
+        {"srt", TYPE("application/x-subrip")},
+        {"stl", TYPE("model/stl")},
+        {"svg", TYPE("image/svg+xml")},
+        {"svgz", TYPE("image/svg+xml")},
+        {"swf", TYPE("application/x-shockwave-flash")},
+        {"tar", TYPE("application/x-tar")},
+        {"tex", TYPE("application/x-tex")},
+        {"text", TYPE("text/plain; charset=utf-8")},
+        {"tgz", TYPE("application/gzip")},
+        {"tif", TYPE("image/tiff")},
+        {"tiff", TYPE("image/tiff")},
+        {"toml", TYPE("application/toml")},
+        {"torrent", TYPE("application/x-bittorrent")},
+        {"ts", TYPE("video/mp2t")},
+        {"tsv", TYPE("text/tab-separated-values; charset=utf-8")},
+        {"ttc", TYPE("font/collection")},
+        {"ttf", TYPE("font/ttf")},
+        {"txt", TYPE("text/plain; charset=utf-8")},
+        {"vcf", TYPE("text/vcard; charset=utf-8")},
+        {"vtt", TYPE("text/vtt; charset=utf-8")},
+        {"war", TYPE("application/java-archive")},
+        {"wasm", TYPE("application/wasm")},
+        {"wav", TYPE("audio/wav")},
+        {"wbmp", TYPE("image/vnd.wap.wbmp")},
+        {"weba", TYPE("audio/webm")},
+        {"webm", TYPE("video/webm")},
+        {"webmanifest", TYPE("application/manifest+json")},
+        {"webp", TYPE("image/webp")},
+        {"wml", TYPE("text/vnd.wap.wml; charset=utf-8")},
+        {"wmv", TYPE("video/x-ms-wmv")},
+        {"woff", TYPE("font/woff")},
+        {"woff2", TYPE("font/woff2")},
+        {"xhtml", TYPE("application/xhtml+xml")},
+        {"xls", TYPE("application/vnd.ms-excel")},
+        {"xlsx", TYPE("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")},
+        {"xml", TYPE("text/xml; charset=utf-8")},
+        {"xsd", TYPE("application/xml")},
+        {"xsl", TYPE("application/xslt+xml")},
+        {"xslt", TYPE("application/xslt+xml")},
+        {"xz", TYPE("application/x-xz")},
+        {"yaml", TYPE("application/yaml")},
+        {"yml", TYPE("application/yaml")},
+        {"zip", TYPE("application/zip")},
+        {"zst", TYPE("application/zstd")},
+};
+
+struct str mime_type(struct str path) {
+        char ext[EXT_MAX + 1] = "";
+        size_t low = 0, high = ARRAY_SIZE(table), n = 0;
+
+        while (n < path.n && path.p[path.n - 1 - n] != '.' && path.p[path.n - 1 - n] != '/')
+                n++;
+        if (n == path.n || n > EXT_MAX || path.p[path.n - 1 - n] == '/')
+                n = 0;
+        for (size_t i = 0; i < n; i++)
+                ext[i] = ascii_lower(path.p[path.n - n + i]);
+        while (low < high) {
+                size_t mid = low + (high - low) / 2;
+                int c = strcmp(table[mid].ext, ext);
+
+                if (c == 0)
+                        return table[mid].type;
+                if (c < 0)
+                        low = mid + 1;
+                else
+                        high = mid;
+        }
+        return STR("application/octet-stream");
+}
