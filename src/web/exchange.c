@@ -49,6 +49,15 @@ static int exchange_path(struct exchange *x) {
         return out ? http_path_normalize(x->req.path, out, &x->path) : -ENOMEM;
 }
 
+static bool exchange_is_websocket(const struct exchange *x) {
+        const struct http_field *f;
+
+        if (!x->req.upgrade || x->req.method != HTTP_GET || x->req.framing != HTTP_BODY_NONE)
+                return false;
+        f = http_fields_find(&x->req.fields, HTTP_FIELD_UPGRADE);
+        return f && str_ieq(f->value, STR("websocket"));
+}
+
 void exchange_begin(struct exchange *x, const struct web_listen *listen) {
         x->id = web_thread_request_id(x->thread);
         x->site = listen ? web_listen_site(listen, x->req.host) : NULL;
@@ -82,6 +91,7 @@ void exchange_begin(struct exchange *x, const struct web_listen *listen) {
                 return;
         }
         exchange_strip(x);
+        x->websocket = exchange_is_websocket(x);
         x->handler = x->route->handler;
         x->handler->start(x);
 }
@@ -110,7 +120,7 @@ void exchange_finish(struct exchange *x) {
 /* ── answering ─────────────────────────────────────────────────────────── */
 
 void exchange_respond(struct exchange *x, const struct exchange_head *head) {
-        if (head->status >= 200) {
+        if (head->status >= 200 || head->status == 101) {
                 x->status = head->status;
                 x->head_sent = true;
         }
