@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "web/access_log.h"
 #include "web/http/path.h"
 #include "web/thread.h"
 #include "web/web_internal.h"
@@ -115,6 +116,8 @@ void exchange_finish(struct exchange *x) {
                 counter_add(&words[site_word_of_duration(took)], 1);
                 counter_add(&words[SITE_DURATION_SUM], took);
         }
+        if (t->web->access_log)
+                access_log_write(t->web->access_log, t->lane, x);
 }
 
 /* ── answering ─────────────────────────────────────────────────────────── */
