@@ -31,15 +31,15 @@ static void write_json(struct strbuf *out, const struct health_check *v, unsigne
         struct json j;
 
         json_init(&j, out);
-        json_object(&j);
+        json_object_begin(&j);
         json_key(&j, "status");
         json_z(&j, health_ok(v, n) ? "pass" : "fail");
         json_key(&j, "checks");
-        json_object(&j);
+        json_object_begin(&j);
         for (unsigned i = 0; i < n; i++) {
                 json_key(&j, v[i].name);
-                json_array(&j);
-                json_object(&j);
+                json_array_begin(&j);
+                json_object_begin(&j);
                 json_key(&j, "status");
                 json_z(&j, v[i].ok ? "pass" : v[i].only_detail ? "warn" : "fail");
                 if (v[i].detail.n > 0) {

@@ -14,19 +14,6 @@ enum {
         CONTROL_PATH_MAX = 108, /* sun_path, terminator included */
 };
 
-/* Exit statuses of the commands, the same in the replies' "exit". */
-enum exit_status {
-        EXIT_OK = 0,
-        EXIT_FAILED = 1,
-        EXIT_USAGE = 2,
-        EXIT_CHECK = 3,       /* the configuration has errors */
-        EXIT_UNREACHABLE = 4,
-        EXIT_TIMEOUT = 5,
-        EXIT_REFUSED = 7,
-        EXIT_DEGRADED = 8,
-        EXIT_NO_CHANGE = 10,
-};
-
 /*
  * Where the agent of this user listens: $TENON_SOCKET, else /run/tenon/tenon.sock for root, else $XDG_RUNTIME_DIR/tenon.sock, else
  * /tmp/tenon-UID/tenon.sock. -ENAMETOOLONG.

@@ -41,12 +41,12 @@ static void when(struct json *j, const char *key, nsec_t wall) {
 }
 
 static void put_worker(struct json *j, const struct status_worker *w) {
-        json_object(j);
+        json_object_begin(j);
         json_key(j, "pid");
         if (w->pid)
                 json_i64(j, w->pid);
         else
-                json_null(j);
+                json_put_null(j);
         text(j, "state", w->state);
         flag(j, "serving", w->serving);
         when(j, "since", w->since);
@@ -60,7 +60,7 @@ static void put_worker(struct json *j, const struct status_worker *w) {
 }
 
 static void put_site(struct json *j, const struct status_site *v) {
-        json_object(j);
+        json_object_begin(j);
         text(j, "name", v->name);
         json_key(j, "hosts");
         json_str(j, v->hosts);
@@ -75,7 +75,7 @@ static void put_site(struct json *j, const struct status_site *v) {
 }
 
 static void put_server(struct json *j, const struct status_server *v) {
-        json_object(j);
+        json_object_begin(j);
         text(j, "name", v->name);
         text(j, "address", v->address);
         text(j, "state", v->state);
@@ -94,7 +94,7 @@ static void put_server(struct json *j, const struct status_server *v) {
 }
 
 static void put_farm(struct json *j, const struct status_farm *f) {
-        json_object(j);
+        json_object_begin(j);
         text(j, "name", f->name);
         text(j, "balance", f->balance);
         number(j, "up", f->n_usable);
@@ -103,7 +103,7 @@ static void put_farm(struct json *j, const struct status_farm *f) {
         number(j, "errors", f->errors);
         number(j, "retries", f->retries);
         json_key(j, "servers");
-        json_array(j);
+        json_array_begin(j);
         for (unsigned i = 0; i < f->n_servers; i++)
                 put_server(j, &f->servers[i]);
         json_array_end(j);
@@ -111,9 +111,9 @@ static void put_farm(struct json *j, const struct status_farm *f) {
 }
 
 static void put_listeners(struct json *j, const struct status *s) {
-        json_array(j);
+        json_array_begin(j);
         for (unsigned i = 0; i < s->n_listeners; i++) {
-                json_object(j);
+                json_object_begin(j);
                 text(j, "address", s->listeners[i].address);
                 number(j, "sockets", s->listeners[i].n_sockets);
                 text(j, "url", s->listeners[i].url);
@@ -129,9 +129,9 @@ static void put_attention(struct json *j, const struct status *s) {
 
         arena_init(&arena, 4096);
         n = v ? status_attention(s, &arena, v, ATTENTION_MAX) : 0;
-        json_array(j);
+        json_array_begin(j);
         for (unsigned i = 0; i < n; i++) {
-                json_object(j);
+                json_object_begin(j);
                 json_key(j, "text");
                 json_str(j, v[i].text);
                 flag(j, "degraded", v[i].degraded);
@@ -145,7 +145,7 @@ static void put_attention(struct json *j, const struct status *s) {
 }
 
 static void put_io(struct json *j, const struct status *s) {
-        json_object(j);
+        json_object_begin(j);
         text(j, "backend", s->io_key);
         text(j, "wanted", s->io_wanted);
         text(j, "reason", s->io_reason);
@@ -153,7 +153,7 @@ static void put_io(struct json *j, const struct status *s) {
 }
 
 static void put_apply(struct json *j, const struct status *s) {
-        json_object(j);
+        json_object_begin(j);
         flag(j, "ok", !s->last_failure);
         text(j, "error", s->last_failure);
         when(j, "at", s->last_failure ? s->last_failure_at : s->applied);
@@ -162,7 +162,7 @@ static void put_apply(struct json *j, const struct status *s) {
 }
 
 static void put_traffic(struct json *j, const struct status *s) {
-        json_object(j);
+        json_object_begin(j);
         rate(j, s->rate);
         number(j, "connections", s->connections);
         number(j, "accepted", s->accepted);
@@ -172,7 +172,7 @@ static void put_traffic(struct json *j, const struct status *s) {
 }
 
 static void put_all(struct json *j, const struct status *s) {
-        json_object(j);
+        json_object_begin(j);
         text(j, "version", s->version);
         text(j, "cluster", s->cluster);
         flag(j, "healthy", !status_degraded(s));
@@ -196,12 +196,12 @@ static void put_all(struct json *j, const struct status *s) {
         json_key(j, "listeners");
         put_listeners(j, s);
         json_key(j, "sites");
-        json_array(j);
+        json_array_begin(j);
         for (unsigned i = 0; i < s->n_sites; i++)
                 put_site(j, &s->sites[i]);
         json_array_end(j);
         json_key(j, "farms");
-        json_array(j);
+        json_array_begin(j);
         for (unsigned i = 0; i < s->n_farms; i++)
                 put_farm(j, &s->farms[i]);
         json_array_end(j);

@@ -31,7 +31,7 @@ static void container_end(struct json *j, char bracket) {
         strbuf_add_char(j->out, bracket);
 }
 
-void json_object(struct json *j) {
+void json_object_begin(struct json *j) {
         container_begin(j, '{');
 }
 
@@ -39,7 +39,7 @@ void json_object_end(struct json *j) {
         container_end(j, '}');
 }
 
-void json_array(struct json *j) {
+void json_array_begin(struct json *j) {
         container_begin(j, '[');
 }
 
@@ -144,7 +144,7 @@ void json_z(struct json *j, const char *z) {
         if (z)
                 json_str(j, str_of(z));
         else
-                json_null(j);
+                json_put_null(j);
 }
 
 void json_u64(struct json *j, uint64_t v) {
@@ -161,7 +161,7 @@ void json_i64(struct json *j, int64_t v) {
 
 void json_double(struct json *j, double v, unsigned digits) {
         if (!isfinite(v)) {
-                json_null(j);
+                json_put_null(j);
                 return;
         }
         begin_value(j);
@@ -173,7 +173,7 @@ void json_bool(struct json *j, bool v) {
         strbuf_add_z(j->out, v ? "true" : "false");
 }
 
-void json_null(struct json *j) {
+void json_put_null(struct json *j) {
         begin_value(j);
         strbuf_add_z(j->out, "null");
 }

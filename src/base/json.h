@@ -27,9 +27,9 @@ static inline void json_init(struct json *j, struct strbuf *out) {
         *j = (struct json){.out = out};
 }
 
-void json_object(struct json *j); /* "{" */
+void json_object_begin(struct json *j); /* "{" */
 void json_object_end(struct json *j);
-void json_array(struct json *j); /* "[" */
+void json_array_begin(struct json *j); /* "[" */
 void json_array_end(struct json *j);
 /* In an object, before each value. */
 void json_key(struct json *j, const char *key);
@@ -42,7 +42,7 @@ void json_i64(struct json *j, int64_t v);
 /* With `digits` places after the point; not finite: null. */
 void json_double(struct json *j, double v, unsigned digits);
 void json_bool(struct json *j, bool v);
-void json_null(struct json *j);
+void json_put_null(struct json *j);
 
 /* Only the escaping, without quotes: for those who write a line of fixed shape. */
 void json_escape(struct strbuf *out, struct str s);

@@ -23,14 +23,14 @@ static void test_nesting(void **state) {
         struct json j;
 
         json_init(&j, &b);
-        json_object(&j);
+        json_object_begin(&j);
         json_key(&j, "a");
-        json_array(&j);
+        json_array_begin(&j);
         json_u64(&j, UINT64_MAX);
         json_i64(&j, INT64_MIN);
-        json_object(&j);
+        json_object_begin(&j);
         json_object_end(&j);
-        json_array(&j);
+        json_array_begin(&j);
         json_array_end(&j);
         json_array_end(&j);
         json_key(&j, "b");

@@ -171,7 +171,7 @@ int cli_main(struct cli *cli, int argc, char **argv) {
         cli->command = NULL;
         if (take_common(cli, &help) < 0)
                 return CLI_USAGE;
-        name = cli->argc > 1 ? cli->argv[1] : help || !find(cli->commands, "status") ? "help" : "status";
+        name = cli->argc > 1 ? cli->argv[1] : help ? "help" : "overview";
         if (strcmp(name, "--version") == 0)
                 name = "version";
         cli->command = find(cli->commands, name);

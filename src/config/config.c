@@ -80,22 +80,51 @@ static int check(struct config *c, struct diag_list *diags) {
         return 0;
 }
 
-static int load(struct config *c, const char *name, struct diag_list *diags, unsigned file) {
+/* What the command line says, in the file's own words, in place of what the file says. */
+static int override(struct config *c, struct diag_list *diags, struct str text) {
+        struct conf_node *root = NULL;
         int r;
 
-        r = set_folder(c, name);
+        if (text.n == 0)
+                return 0;
+        r = diag_add_source(diags, STR("command line options"), text);
         if (r < 0)
                 return r;
-        r = parse_source(c, diags, file, &c->root);
+        r = parse_source(c, diags, diags->n_sources - 1, &root);
         if (r < 0)
                 return r;
-        r = include_all(c, diags);
+        for (struct conf_node *n = root->first, *next; n; n = next) {
+                struct conf_node *there = node_child(c->root, n->key);
+
+                next = n->next;
+                node_remove(n);
+                if (there)
+                        node_remove(there);
+                node_append(c->root, n);
+        }
+        return 0;
+}
+
+static int load(struct config *c, const struct config_input *input, struct diag_list *diags) {
+        int r;
+
+        r = set_folder(c, input->name);
+        if (r < 0)
+                return r;
+        r = parse_source(c, diags, 0, &c->root);
+        if (r < 0)
+                return r;
+        r = input->included ? include_given(c, diags, input->included, input->n_included) : include_all(c, diags);
+        if (r < 0)
+                return r;
+        r = override(c, diags, input->overrides);
         if (r < 0)
                 return r;
         return check(c, diags);
 }
 
-int config_load(struct config **ret, const char *name, struct str text, const struct schema *schema, struct diag_list *diags) {
+static int load_text(struct config **ret, const struct config_input *input, struct str text, const struct schema *schema,
+                     struct diag_list *diags) {
         CLEANUP(config_freep) struct config *c = NULL;
         int r;
 
@@ -105,10 +134,10 @@ int config_load(struct config **ret, const char *name, struct str text, const st
                 return -ENOMEM;
         arena_init(&c->arena, 16384);
         c->schema = schema;
-        r = diag_add_source(diags, str_of(name), text);
+        r = diag_add_source(diags, str_of(input->name), text);
         if (r < 0)
                 return r;
-        r = load(c, name, diags, 0);
+        r = load(c, input, diags);
         diag_sort(diags);
         if (r == -ENOMEM || diags->failed)
                 return -ENOMEM;
@@ -118,18 +147,33 @@ int config_load(struct config **ret, const char *name, struct str text, const st
         return 0;
 }
 
-int config_load_file(struct config **ret, const char *path, const struct schema *schema, struct diag_list *diags) {
-        CLEANUP(config_freep) struct config *c = NULL;
+int config_load_input(struct config **ret, const struct config_input *input, const struct schema *schema, struct diag_list *diags) {
         CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT;
         struct conf_mark none = {};
         int r;
 
-        r = read_file(path, &text, diags, none, none);
-        if (r == -EBADMSG && diag_add_source(diags, str_of(path), STR("")) < 0)
+        if (!input->read)
+                return load_text(ret, input, input->text, schema, diags);
+        r = read_file(input->name, &text, diags, none, none);
+        if (r == -EBADMSG && diag_add_source(diags, str_of(input->name), STR("")) < 0)
                 return -ENOMEM;
         if (r < 0)
                 return r;
-        r = config_load(&c, path, (struct str){strbuf_z(&text), text.n}, schema, diags);
+        return load_text(ret, input, (struct str){strbuf_z(&text), text.n}, schema, diags);
+}
+
+int config_load(struct config **ret, const char *name, struct str text, const struct schema *schema, struct diag_list *diags) {
+        const struct config_input input = {.name = name, .text = text};
+
+        return config_load_input(ret, &input, schema, diags);
+}
+
+int config_load_file(struct config **ret, const char *path, const struct schema *schema, struct diag_list *diags) {
+        const struct config_input input = {.name = path, .read = true};
+        CLEANUP(config_freep) struct config *c = NULL;
+        int r;
+
+        r = config_load_input(&c, &input, schema, diags);
         if (r < 0)
                 return r;
         r = config_check_files(c, diags);

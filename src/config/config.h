@@ -5,6 +5,7 @@
  * Loading a configuration: bytes -> events of libyaml -> tree with places -> checked, typed, complete tree, and every mistake on the way.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/str.h"
@@ -12,6 +13,7 @@
 
 struct config;
 struct diag_list;
+struct diag_source;
 struct schema;
 
 #define CONFIG_MAX_SIZE (16u << 20)     /* bytes of one file */
@@ -26,6 +28,16 @@ struct schema;
  * Reads no file but those that `include:` names.
  */
 int config_load(struct config **ret, const char *name, struct str text, const struct schema *schema, struct diag_list *diags);
+/* The same with everything that can be said about where the bytes come from. */
+struct config_input {
+        const char *name;
+        struct str text;
+        bool read;                          /* read the file `name`; `text` is not looked at */
+        const struct diag_source *included; /* texts for what `include:` names, in order; NULL: the files are read */
+        unsigned n_included;
+        struct str overrides;               /* YAML: its top-level keys replace those of the file; may be empty. In `diags` it is the last source */
+};
+int config_load_input(struct config **ret, const struct config_input *input, const struct schema *schema, struct diag_list *diags);
 /* The same from a file, and looks at the files and folders that it names. A file that cannot be read is a mistake like others. */
 int config_load_file(struct config **ret, const char *path, const struct schema *schema, struct diag_list *diags);
 /* Looks at the files and folders that a loaded configuration names. 0, -EBADMSG, -ENOMEM. */

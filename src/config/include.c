@@ -147,6 +147,20 @@ static int include_glob(struct config *c, struct diag_list *diags, const struct 
         return r;
 }
 
+int include_given(struct config *c, struct diag_list *diags, const struct diag_source *included, unsigned n) {
+        for (unsigned i = 0; i < n; i++) {
+                struct conf_node *root;
+                int r = diag_add_source(diags, included[i].name, included[i].text);
+
+                if (r >= 0)
+                        r = parse_source(c, diags, diags->n_sources - 1, &root);
+                if (r < 0)
+                        return r;
+                move_keys(c, diags, root);
+        }
+        return 0;
+}
+
 int include_all(struct config *c, struct diag_list *diags) {
         const struct conf_node *include = node_child(c->root, STR("include"));
         int r = 0, one;

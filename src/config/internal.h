@@ -50,6 +50,8 @@ void syntax_explain(struct diag_list *diags, unsigned file, const struct yaml_pa
 
 /* Reads the files that root's `include` names and moves what they hold into root. 0, -EBADMSG, -ENOMEM. */
 int include_all(struct config *c, struct diag_list *diags);
+/* The same with texts that were read before. */
+int include_given(struct config *c, struct diag_list *diags, const struct diag_source *included, unsigned n);
 /* Whole file into *ret (heap). Says what is wrong at the given place. 0, -EBADMSG, -ENOMEM. */
 int read_file(const char *path, struct strbuf *ret, struct diag_list *diags, struct conf_mark start, struct conf_mark end);
 
@@ -63,6 +65,7 @@ struct value_error {
 
 /* Reads text as s says. 0 and *ret; -EINVAL and *err filled in. */
 int value_parse(const struct schema *s, struct str text, uint64_t *ret, struct value_error *err);
+bool value_is_name(struct str text);
 /* 90000000000 as "90s", 65536 as "64KiB": the shortest exact form. */
 void value_format_duration(nsec_t t, struct strbuf *out);
 void value_format_size(uint64_t n, struct strbuf *out);
@@ -77,8 +80,6 @@ struct config_check {
 
 /* Types and expands what was written. Errors go to diags. */
 void check_types(struct config_check *c, struct conf_node *n, const struct schema *s);
-/* Whether a map has what it must have; for maps that are filled. */
-void check_complete(struct config_check *c, const struct conf_node *n);
 /* Inheritance, defaults. */
 void fill_tree(struct config_check *c);
 /* Parses and types a default into the map. */

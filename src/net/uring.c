@@ -569,6 +569,10 @@ static void ur_run(struct sock *s) {
 
 /* ── acceptors ─────────────────────────────────────────────────────────── */
 
+static bool is_shortage(int error) {
+        return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
 static void accept_pause(struct acceptor *a) {
         a->priv.flags |= PAUSED;
         timer_start(a->loop, &a->priv.pause, loop_now(a->loop) + ACCEPT_PAUSE);
@@ -618,8 +622,8 @@ static void acceptor_task(struct task *t) {
 }
 
 static void accept_failed(struct acceptor *a, int error) {
-        if (error == -EAGAIN || accept_may_go_on(error))
-                return;
+        if (!is_shortage(error))
+                return; /* of the connection that was to be accepted: it is gone */
         if (!(a->priv.flags & PAUSED))
                 accept_pause(a);
         a->on_error(a, error);

@@ -73,10 +73,7 @@ uint64_t *web_thread_site(struct web_thread *t, const struct site *s) {
 }
 
 uint64_t web_thread_request_id(struct web_thread *t) {
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_REALTIME_COARSE, &now); /* cannot fail */
-        return request_ids_next(&t->ids, (uint64_t)now.tv_sec);
+        return t->id_base + (t->next_id++ & UINT64_C(0xffffffff));
 }
 
 /* ── connections ───────────────────────────────────────────────────────── */
@@ -295,7 +292,7 @@ static int web_thread_init(struct web_thread *t) {
         buf_pool_init(&t->text, WEB_TEXT_BLOCK, WEB_TEXT_KEEP, UINT32_MAX);
         t->large = (struct buf_pool){.take = web_large_take};
         farm_lane_init(&t->farm_lane, t->lane);
-        request_ids_init(&t->ids, t->web->id_seed, t->lane);
+        t->id_base = rand_u64(&t->farm_lane.rand) << 32;
         t->drain_timer.fire = web_thread_on_drain_timer;
         t->tick.fire = web_thread_on_tick;
         /* the counters of a worker that died go on; its connections are gone */

@@ -14,7 +14,6 @@
 #include "net/loop.h"
 #include "net/pool.h"
 #include "web/counters.h"
-#include "web/request_id.h"
 #include "web/site.h"
 #include "web/web.h"
 
@@ -79,7 +78,8 @@ struct web_thread {
         uint64_t date_second;
         struct log_rate reject_log;
         uint64_t spare_words[SITE_N_WORDS];
-        struct request_ids ids;
+        uint64_t id_base;
+        uint64_t next_id;
 };
 
 struct thread_generation *thread_generation_ref(struct thread_generation *g);
