@@ -18,6 +18,8 @@ struct config;
 struct conf_node;
 struct exchange;
 struct farm_set;
+struct file_cache;
+struct folder;
 struct handler_ops;
 struct host_table;
 struct http_request;
@@ -69,6 +71,9 @@ struct web_config {
         unsigned n_listens;
         struct web_limits limits;
         struct farm_set *farms; /* owned: one reference */
+        struct folder *folders; /* handler/folder.c: all of them, to be closed */
+        struct file_cache **file_caches; /* one per lane, NULL until its thread makes it */
+        unsigned n_lanes;
         const struct net_list *trusted_proxies; /* whose X-Forwarded-* are kept and extended; others' are replaced */
 };
 
@@ -78,6 +83,8 @@ struct web_config {
  */
 int web_config_build(struct web_config **ret, const struct config *config, struct farm_set *farms, struct counters *counters,
                      char **ret_why);
+/* For the process that owns the region: adds the worker's object and one for every site (base/counters.h). -ENOSPC, -ENAMETOOLONG. */
+int web_config_declare(const struct conf_node *root, struct counters *c);
 /* Closes what the handlers opened. */
 struct web_config *web_config_free(struct web_config *w);
 
