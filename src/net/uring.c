@@ -36,6 +36,8 @@
 #define CQ_ENTRIES 8192u
 #define GROUP 0
 #define RING_BUFS 1024u /* a power of two: the most buffers the kernel can have at hand */
+#define BULK_BUFS 16u
+#define ADAPT_AFTER 256u
 #define ACCEPT_BURST 64
 
 /* What a completion belongs to, in the low bits of its pointer. */
@@ -72,7 +74,8 @@ struct uring_loop {
         uint16_t free_ids[RING_BUFS];
         unsigned n_free_ids;
         unsigned n_target; /* buffers the kernel should have at hand */
-        unsigned n_least;  /* the fewest it had lately */
+        unsigned n_received; /* buffers that came back lately, and how many of them were full */
+        unsigned n_full;
 };
 
 static struct uring_loop *uring_of(struct loop *l) {
@@ -185,26 +188,28 @@ static struct buf *buf_of(struct uring_loop *u, const struct io_uring_cqe *cqe) 
         assert(b);
         u->in_ring[id] = NULL;
         u->free_ids[u->n_free_ids++] = id;
-        u->n_least = MIN(u->n_least, n_at_hand(u));
+        u->n_received++;
+        u->n_full += cqe->res > 0 && (uint32_t)cqe->res == b->cap;
         return b;
 }
 
-/* Bursts make the ring larger at once, quiet times smaller again by and by: what lies in it is touched in turn. */
+/*
+ * Buffers go round in turn, so all of them pass through the cache. Small messages touch only the start of each; a
+ * bulk stream fills them, and then few are better: measured with 1 MiB bodies, 16 buffers need a quarter less CPU
+ * than 1024, though they run out often.
+ */
 static void adapt_ring(struct uring_loop *u) {
-        if (u->loop.stats.rounds % 4096 != 0)
+        unsigned keep = MIN(u->loop.pool.keep, RING_BUFS);
+
+        if (u->n_received < ADAPT_AFTER)
                 return;
-        if (u->n_target > u->loop.pool.keep && u->n_least > u->n_target / 4 * 3)
-                u->n_target -= u->n_target / 4;
-        u->n_target = MAX(u->n_target, MIN(u->loop.pool.keep, RING_BUFS));
-        u->n_least = u->n_target;
+        u->n_target = u->n_full > u->n_received / 2 ? MIN(keep, BULK_BUFS) : keep;
+        u->n_received = u->n_full = 0;
 }
 
 /* The kernel found no buffer for s. */
 static void wait_for_buf(struct sock *s) {
-        struct uring_loop *u = uring_of(s->loop);
-
-        u->loop.stats.bufs_empty++;
-        u->n_target = MIN(u->n_target * 2, RING_BUFS);
+        s->loop->stats.bufs_empty++;
         if (list_empty(&s->priv.starved_link))
                 list_add_tail(&s->loop->starved, &s->priv.starved_link);
 }
@@ -919,7 +924,7 @@ static int register_bufs(struct uring_loop *u) {
         for (unsigned i = 0; i < RING_BUFS; i++)
                 u->free_ids[i] = (uint16_t)(RING_BUFS - 1 - i);
         u->n_free_ids = RING_BUFS;
-        u->n_target = u->n_least = MIN(u->loop.pool.keep, RING_BUFS);
+        u->n_target = MIN(u->loop.pool.keep, RING_BUFS);
         reg.ring_addr = (uintptr_t)p;
         return io_uring_register_buf_ring(&u->ring, &reg, 0);
 }
