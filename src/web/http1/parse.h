@@ -4,6 +4,22 @@
 /*
  * HTTP/1 heads, RFC 9112. Refuses everything that two readers might understand differently; what it accepts has one meaning.
  * Pure functions over bytes: no I/O, no allocation. Slices point into the input.
+ *
+ * Where the RFC leaves a choice, or practice differs from it:
+ *  - Lines end with CRLF only. Folded lines, bare CR or LF, NUL and other control characters but tab are refused everywhere.
+ *  - A target holds any visible ASCII character but "#": "<>\^`{|} are no URI characters, yet browsers send them in queries. It is
+ *    a path, an http or https URI, for CONNECT host:port, for OPTIONS also "*". Of an absolute target and Host, the target wins, but
+ *    Host must be there and valid all the same.
+ *  - Host: http/authority.h. It may be empty where the target says the host, and with HTTP/1.0.
+ *  - Field values may hold bytes from 0x80 on. Field names may hold "_": who maps names to variables (CGI) must mind that "-" and "_"
+ *    meet there.
+ *  - Transfer-Encoding and Content-Length: one field, one value, no white space but spaces in front. HTTP/1.0 has no
+ *    Transfer-Encoding. Any method may have a body, but CONNECT and TRACE.
+ *  - A status line may lack the space before an empty reason.
+ *  - Responses 1xx and 204 must not have either of the two fields; 204 may say Content-Length: 0. Where CONNECT succeeded they mean
+ *    nothing.
+ *  - Connection can name only fields that are not in the table of http/name.c and not X-Forwarded-... or X-Real-IP: what tenon or
+ *    a server relies on cannot be removed by a client. Other names are hop_by_hop, up to 32 of them.
  */
 
 #include <stddef.h>

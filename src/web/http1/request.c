@@ -28,11 +28,20 @@ static int parse_method(struct http1_cursor *c, struct http_request *q) {
         return 1;
 }
 
+/* Whether a target with this first byte can be of any form that goes with the method: garbage is not read to its end. */
+static bool may_begin_target(enum http_method method, char first) {
+        if (method == HTTP_CONNECT)
+                return first == '[' || http_char_is(first, HTTP_CHAR_HOST);
+        return first == '/' || (first | 0x20) == 'h' || (first == '*' && method == HTTP_OPTIONS);
+}
+
 /* The bytes of the target, up to the space behind it. */
 static int scan_target(struct http1_cursor *c, struct http_request *q, uint32_t limit) {
         const char *stop = http1_scan->target(c->p, c->p + MIN(c->end - c->p, (ptrdiff_t)limit + 1));
         size_t n = (size_t)(stop - c->p);
 
+        if (n > 0 && !may_begin_target(q->method, *c->p))
+                return http1_reject(c, HTTP1_REJECT_TARGET);
         if (n > limit)
                 return http1_reject(c, HTTP1_REJECT_LINE_TOO_LONG);
         if (stop == c->end)

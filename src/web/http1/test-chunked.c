@@ -281,10 +281,35 @@ static void test_states(void **state) {
         http1_chunked_deinit(&c);
 }
 
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+
+static bool short_of_memory;
+
+void *__wrap_malloc(size_t n) {
+        return short_of_memory ? NULL : __real_malloc(n);
+}
+
+/* Only trailers need memory; when there is none, that is said, and nothing leaks. */
+static void test_out_of_memory(void **state) {
+        enum http1_chunk_event event;
+        enum http1_reject why;
+        struct http1_chunked c;
+        struct str data;
+
+        short_of_memory = true;
+        http1_chunked_init(&c);
+        assert_int_equal(http1_chunked_feed(&c, "1;a\r\nx", 6, &limits, &event, &data, &why), 6);
+        assert_int_equal(http1_chunked_feed(&c, "\r\n0\r\nA: b\r\n\r\n", 13, &limits, &event, &data, &why), -ENOMEM);
+        http1_chunked_deinit(&c);
+        short_of_memory = false;
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_data),       cmocka_unit_test(test_size),     cmocka_unit_test(test_data_end),
                 cmocka_unit_test(test_extensions), cmocka_unit_test(test_trailers), cmocka_unit_test(test_states),
+                cmocka_unit_test(test_out_of_memory),
         };
         int r;
 

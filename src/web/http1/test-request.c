@@ -274,6 +274,9 @@ static void test_target_refused(void **state) {
         REFUSED("GET http://u:p@a/ HTTP/1.1\r\n" H "\r\n", TARGET);
         REFUSED("GET http://a:65536/ HTTP/1.1\r\n" H "\r\n", TARGET);
         REFUSED("GET http://a\\b/ HTTP/1.1\r\n" H "\r\n", TARGET);
+        REFUSED("GET x", TARGET); /* at the first byte */
+        REFUSED("OPTIONS x", TARGET);
+        REFUSED("CONNECT /", TARGET);
         REFUSED("GET /#a HTTP/1.1\r\n" H "\r\n", TARGET);
         REFUSED("GET /a\x7f HTTP/1.1\r\n" H "\r\n", TARGET);
         REFUSED("GET /\0 HTTP/1.1\r\n" H "\r\n", TARGET);
