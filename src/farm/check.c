@@ -27,6 +27,9 @@ struct job {
         nsec_t began;           /* the last check */
         unsigned good;          /* in a row; one of the two is 0 */
         unsigned bad;
+        bool looked_up;         /* once at least, with or without success */
+        bool checked;           /* the same */
+        bool awaited;           /* counted in n_awaited: one of the two is still to come */
         bool kept;              /* during farm_checker_set(): is in the new set too */
 };
 
@@ -38,6 +41,11 @@ struct farm_checker {
         struct list removed;    /* jobs whose probe is not over yet */
         struct rand rand;
         struct log_rate local_rate;
+        unsigned n_awaited;     /* servers of which nothing is known yet */
+        void (*ready)(void *arg);
+        void *ready_arg;
+        struct task ready_task;
+        struct timer ready_limit;
         struct task stopping;
         void (*stopped)(void *arg);
         void *stopped_arg;
@@ -104,6 +112,53 @@ static void judge(struct job *j, enum check_result result, unsigned detail) {
                 warn_if_none_is_left(j->farm);
 }
 
+/* ── the first news ─────────────────────────────────────────────────────────────────────────────── */
+
+static void ready_soon(struct farm_checker *c) {
+        if (c->ready && !c->ready_task.queued)
+                loop_defer(c->loop, &c->ready_task);
+}
+
+static void ready_now(struct farm_checker *c) {
+        void (*ready)(void *arg) = c->ready;
+
+        c->ready = NULL;
+        timer_stop(c->loop, &c->ready_limit);
+        if (ready)
+                ready(c->ready_arg);
+}
+
+static void on_ready_task(struct task *t) {
+        ready_now(CONTAINER_OF(t, struct farm_checker, ready_task));
+}
+
+static void on_ready_limit(struct timer *t) {
+        ready_now(CONTAINER_OF(t, struct farm_checker, ready_limit));
+}
+
+/* Counts the job in or out of those that are waited for. */
+static void await_update(struct job *j) {
+        struct farm_checker *c = j->checker;
+        bool awaited = j->farm && ((j->server->named && !j->looked_up) ||
+                                   (j->farm->check.kind != FARM_CHECK_NONE && !j->checked && has_address(j)));
+
+        if (awaited == j->awaited)
+                return;
+        j->awaited = awaited;
+        c->n_awaited += awaited ? 1 : -1U;
+        if (c->n_awaited == 0)
+                ready_soon(c);
+}
+
+void farm_checker_await(struct farm_checker *c, nsec_t limit, void (*ready)(void *arg), void *arg) {
+        assert(!c->ready && !c->stopped);
+        c->ready = ready;
+        c->ready_arg = arg;
+        timer_start(c->loop, &c->ready_limit, loop_now(c->loop) + limit);
+        if (c->n_awaited == 0)
+                ready_soon(c);
+}
+
 /* ── checks ─────────────────────────────────────────────────────────────────────────────────────── */
 
 /* We could not check: known about the server is what was known before. */
@@ -132,6 +187,8 @@ static void on_result(struct probe *p, enum check_result result, unsigned detail
         counter_set(&words[SERVER_CHECK_AT], time_wall());
         counter_set(&words[SERVER_CHECK_DURATION], took);
         counter_add(&words[result == CHECK_OK ? SERVER_CHECKS_OK : SERVER_CHECKS_FAILED], 1);
+        j->checked = true;
+        await_update(j);
 }
 
 /* every ±10 % */
@@ -223,8 +280,10 @@ static void on_name(struct resolver_name *n, int error) {
         bool failed = counter_get(&words[SERVER_CHECK_RESULT]) == CHECK_NO_ADDRESS && counter_get(&words[SERVER_CHECK_DETAIL]) != 0;
         char text[ADDR_TEXT_MAX];
 
+        j->looked_up = true;
         if (error != 0) {
                 name_failed(j, error);
+                await_update(j);
                 return;
         }
         server_set_addr(j->server, &n->addr);
@@ -237,6 +296,7 @@ static void on_name(struct resolver_name *n, int error) {
                 counter_set(&words[SERVER_CHECK_DETAIL], 0);
         }
         publish(j);
+        await_update(j);
         if (j->farm->check.kind != FARM_CHECK_NONE && j->probe.state == PROBE_IDLE)
                 timer_start(j->checker->loop, &j->due, loop_now(j->checker->loop));
 }
@@ -275,6 +335,7 @@ static void job_start(struct job *j, unsigned turn, unsigned n) {
                 resolver_add(c->resolver, &j->name);
         }
         publish(j);
+        await_update(j);
         if (j->farm->check.kind != FARM_CHECK_NONE)
                 timer_start(c->loop, &j->due, loop_now(c->loop) + turn * gap);
 }
@@ -287,6 +348,7 @@ static void job_remove(struct job *j) {
         j->server->job = NULL;
         j->server = server_unref(j->server);
         j->farm = NULL;
+        await_update(j);
         if (j->probe.state == PROBE_IDLE) {
                 job_free(j);
                 return;
@@ -314,6 +376,7 @@ static void job_update(struct job *j, const struct farm *f) {
         } else if (j->probe.state == PROBE_IDLE && (!was_checked || j->due.at == 0 || j->due.at > latest)) {
                 timer_start(c->loop, &j->due, was_checked ? latest : loop_now(c->loop));
         }
+        await_update(j);
 }
 
 static void jobs_free(struct list *jobs) {
@@ -391,6 +454,8 @@ int farm_checker_new(struct farm_checker **ret, struct loop *loop, const struct 
         if (!c)
                 return -ENOMEM;
         c->loop = loop;
+        c->ready_task.run = on_ready_task;
+        c->ready_limit.fire = on_ready_limit;
         list_init(&c->jobs);
         list_init(&c->removed);
         if (options && options->seed != 0)
@@ -426,6 +491,8 @@ void farm_checker_stop(struct farm_checker *c, void (*stopped)(void *arg), void 
         c->stopped = stopped;
         c->stopped_arg = arg;
         c->stopping.run = on_stopping;
+        c->ready = NULL;
+        timer_stop(c->loop, &c->ready_limit);
         LIST_FOREACH(j, &c->jobs, link)
                 job_remove(j);
         checker_maybe_stopped(c);

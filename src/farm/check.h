@@ -34,5 +34,11 @@ int farm_checker_new(struct farm_checker **ret, struct loop *loop, const struct 
  * turn. -ENOMEM: all is as before.
  */
 int farm_checker_set(struct farm_checker *c, struct farm_set *set);
+/*
+ * ready(arg) comes once, from the loop: when every server of the set was looked up and checked once, whatever came of it, or after
+ * `limit`. With it a generation can take over without sending its first requests to servers that nobody has looked at.
+ * One at a time; it does not come any more after farm_checker_stop().
+ */
+void farm_checker_await(struct farm_checker *c, nsec_t limit, void (*ready)(void *arg), void *arg);
 /* Ends all checks; stopped(arg) comes from the loop when nothing is under way any more, and frees c before. */
 void farm_checker_stop(struct farm_checker *c, void (*stopped)(void *arg), void *arg);

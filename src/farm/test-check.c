@@ -17,6 +17,7 @@
 #include "farm/farm_internal.h"
 #include "farm/probe.h"
 #include "farm/test-farm.h"
+#include "farm/test-fault.h"
 #include "farm/test-origin.h"
 
 /* Every test runs on both kinds of loop: *state is the kind. */
@@ -543,6 +544,105 @@ static void test_localhost(void **state) {
         fixture_deinit(&x);
 }
 
+/* ── waiting for the first news ─────────────────────────────────────────────────────────────────── */
+
+static void on_ready(void *arg) {
+        ++*(unsigned *)arg;
+}
+
+/* Ready when all were looked up and checked once: at once when there is nothing to wait for, and not beyond the limit. */
+static void test_await(void **state) {
+        const struct farm_checker_options options = {.getaddrinfo = fake_getaddrinfo, .freeaddrinfo = fake_freeaddrinfo};
+        const enum act bad = ACT_503, hang = ACT_HANG;
+        struct fixture x;
+        struct origin o, p;
+        struct server *s;
+        char name[64];
+        unsigned ready = 0;
+
+        origin_start(&o, &bad, 1);
+        origin_start(&p, &hang, 1);
+        fixture_init(&x, state, &options);
+        farm_checker_await(x.checker, 60 * NSEC_PER_SEC, on_ready, &ready);
+        assert_int_equal(ready, 0);
+        RUN_UNTIL(&x, ready == 1);
+
+        s = check_farm(&x, farm_at(&x, o.text, FARM_CHECK_HTTP, NULL));
+        farm_checker_await(x.checker, 60 * NSEC_PER_SEC, on_ready, &ready);
+        RUN_UNTIL(&x, ready == 2);
+        assert_int_equal(server_state(s), SERVER_DOWN);
+        server_unref(s);
+
+        __atomic_store_n(&lookup_addr, INADDR_LOOPBACK, __ATOMIC_RELAXED);
+        __atomic_store_n(&lookup_error, 0, __ATOMIC_RELAXED);
+        (void)snprintf(name, sizeof(name), "web.internal:%u", addr_port(&o.addr));
+        s = check_farm(&x, farm_at(&x, name, FARM_CHECK_HTTP, NULL));
+        farm_checker_await(x.checker, 60 * NSEC_PER_SEC, on_ready, &ready);
+        RUN_UNTIL(&x, ready == 3);
+        assert_int_equal(server_check_words(s)[SERVER_CHECK_RESULT], CHECK_STATUS);
+        server_unref(s);
+
+        __atomic_store_n(&lookup_error, EAI_NONAME, __ATOMIC_RELAXED);
+        s = check_farm(&x, farm_at(&x, "web.internal:1", FARM_CHECK_HTTP, NULL)); /* without address there is nothing to check */
+        farm_checker_await(x.checker, 60 * NSEC_PER_SEC, on_ready, &ready);
+        RUN_UNTIL(&x, ready == 4);
+        server_unref(s);
+
+        s = check_farm(&x, farm_at(&x, p.text, FARM_CHECK_HTTP, NULL));
+        farm_checker_await(x.checker, 30 * NSEC_PER_MSEC, on_ready, &ready);
+        RUN_UNTIL(&x, ready == 5);
+        assert_int_equal(server_state(s), SERVER_UNKNOWN);
+        farm_checker_await(x.checker, 60 * NSEC_PER_SEC, on_ready, &ready);
+        stop_checker(&x);
+        assert_int_equal(ready, 5);
+        server_unref(s);
+        fixture_deinit(&x);
+        origin_stop(&o);
+        origin_stop(&p);
+}
+
+/* With every allocation failing once: all as before, or all as wanted. */
+static void test_memory(void **state) {
+        const enum act act = ACT_200;
+        const struct test_server servers[] = {{"a", "10.0.0.1:80", 1}, {"b", "10.0.0.2:80", 1}};
+        struct fixture x;
+        struct origin o;
+        struct server *s;
+        struct farm_set *set;
+        unsigned n = 0;
+        int r;
+
+        origin_start(&o, &act, 1);
+        fixture_init(&x, state, NULL);
+        s = check_farm(&x, farm_at(&x, o.text, FARM_CHECK_HTTP, NULL));
+        RUN_UNTIL(&x, server_state(s) == SERVER_UP);
+        set = test_farm_set(test_farm_new("f", FARM_ROUND_ROBIN, servers, 2, x.counters, NULL));
+        do {
+                fault_alloc_after(n++);
+                r = farm_checker_set(x.checker, set);
+                fault_alloc_never();
+                if (r < 0) {
+                        uint64_t before = n_checks(s);
+
+                        assert_int_equal(r, -ENOMEM);
+                        RUN_UNTIL(&x, n_checks(s) > before);
+                }
+        } while (r < 0);
+        assert_int_equal(n, 3);
+        (void)farm_set_unref(set);
+        stop_checker(&x);
+        server_unref(s);
+
+        for (n = 0, r = -1; r < 0; n++) {
+                fault_alloc_after(n);
+                r = farm_checker_new(&x.checker, x.loop, NULL);
+                fault_alloc_never();
+        }
+        assert_int_equal(n, 3);
+        fixture_deinit(&x);
+        origin_stop(&o);
+}
+
 /* ── status line ────────────────────────────────────────────────────────────────────────────────── */
 
 static void expect_line(const char *text, enum status_line_state want, unsigned status) {
@@ -639,7 +739,7 @@ int main(void) {
         ON(test_results, backend), ON(test_no_connection, backend), ON(test_tcp, backend), ON(test_request, backend), \
                 ON(test_rise_and_fall, backend), ON(test_pace, backend), ON(test_local_failure, backend),        \
                 ON(test_generations, backend), ON(test_new_worker, backend), ON(test_stop_while_checking, backend), \
-                ON(test_names, backend), ON(test_localhost, backend)
+                ON(test_names, backend), ON(test_localhost, backend), ON(test_await, backend), ON(test_memory, backend)
         const struct CMUnitTest plain[] = {
                 cmocka_unit_test(test_status_line),
                 cmocka_unit_test(test_status_line_limits),
