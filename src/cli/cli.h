@@ -70,6 +70,12 @@ int cli_finish(struct cli *cli, const struct strbuf *text, int code);
 
 /* --- the commands of this folder */
 int cli_check(struct cli *cli);
+int cli_completion(struct cli *cli);
+int cli_config(struct cli *cli);
+int cli_doc(struct cli *cli);
+int cli_help(struct cli *cli);
+int cli_schema(struct cli *cli);
+int cli_version(struct cli *cli);
 int cli_status(struct cli *cli);
 int cli_apply(struct cli *cli);
 int cli_diff(struct cli *cli);

@@ -18,12 +18,12 @@ struct run_options {
 
 #define RUN_USAGE "[FILE] [--to ADDR]… [--listen ADDR:PORT]…"
 #define RUN_OPTIONS                                                                                     \
-        "--to ADDR           no file: everything goes to this server; several share the load\n"         \
-        "--listen ADDR:PORT  where to listen, instead of what the file says (:80)\n"                    \
-        "--threads N         threads of the worker\n"                                                   \
-        "--io KIND           auto, uring or epoll\n"                                                    \
-        "--admin ADDR:PORT   health and metrics (localhost:9443), or none\n"                            \
-        "--socket PATH       control socket, for status and apply\n"
+        "  --to ADDR           no file: everything goes to this server; several share the load\n"         \
+        "  --listen ADDR:PORT  where to listen, instead of what the file says (:80)\n"                    \
+        "  --threads N         threads of the worker\n"                                                   \
+        "  --io KIND           auto, uring or epoll\n"                                                    \
+        "  --admin ADDR:PORT   health and metrics (localhost:9443), or none\n"                            \
+        "  --socket PATH       control socket, for status and apply\n"
 
 /* 0, or CLI_USAGE (said). */
 int cli_run_options(struct cli *cli, struct run_options *ret);

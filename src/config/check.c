@@ -207,7 +207,6 @@ static void wrap(struct config_check *c, struct conf_node *n, enum conf_kind kin
 
         if (!inner) {
                 c->failed = true;
-                n->bad = true;
                 return;
         }
         inner->text = n->text;
@@ -278,17 +277,21 @@ static void expand_map(struct config_check *c, struct conf_node *n, const struct
         } else if (n->kind == CONF_LIST && s->short_list) {
                 wrap(c, n, CONF_MAP, s->short_list);
         }
+        if (c->failed)
+                return;
         if (n->kind != CONF_MAP)
                 wrong_kind(c, n, s);
-        else if (!n->bad)
+        else
                 check_map(c, n, s);
 }
 
 static void drop_bad(struct conf_node *n) {
         for (struct conf_node *child = n->first, *next; child; child = next) {
                 next = child->next;
-                if (child->bad)
-                        node_remove(child);
+                if (!child->bad)
+                        continue;
+                node_remove(child);
+                n->lost = true;
         }
 }
 
@@ -306,7 +309,7 @@ static bool is_note(struct str key) {
 
 static void check_name(struct config_check *c, struct conf_node *n, const struct schema *s) {
         struct value_error err = {};
-        const struct schema *names = &(struct schema){.type = SCHEMA_NAME, .parse = s->parse};
+        const struct schema *names = &(struct schema){.type = SCHEMA_NAME, .flags = s->flags & SCHEMA_NAMED, .parse = s->parse};
         struct diag *d;
 
         if (value_parse(names, n->key, &n->value, &err) < 0) {
@@ -433,14 +436,14 @@ static void lift(struct config_check *c, struct conf_node *n, const struct schem
         node_append(entry, key);
 }
 
-static void check_one_of(struct config_check *c, struct conf_node *n, const struct schema *s) {
-        CLEANUP(strbuf_deinit) struct strbuf words = STRBUF_INIT;
+static void check_exclusive(struct config_check *c, struct conf_node *n, const struct schema *s) {
         const struct conf_node *first = NULL;
         struct diag *d;
 
-        for (struct conf_node *child = n->first, *next; child; child = next) {
-                next = child->next;
-                if (!child->schema || !(schema_key(s, child->key)->flags & SCHEMA_ACTION))
+        for (struct conf_node *child = n->first; child; child = child->next) {
+                const struct schema *k = schema_key(s, child->key);
+
+                if (!k || !(k->flags & SCHEMA_ACTION))
                         continue;
                 if (!first) {
                         first = child;
@@ -450,39 +453,6 @@ static void check_one_of(struct config_check *c, struct conf_node *n, const stru
                               STR_FMT(child->key));
                 check_relate(c, d, first, "one of them is here");
                 child->bad = true;
-        }
-        if (first || !(s->flags & SCHEMA_ONE_OF))
-                return;
-        SCHEMA_FOREACH(k, s)
-                if (k->flags & SCHEMA_ACTION)
-                        strbuf_addf(&words, "%s%s", words.n ? ", " : "", k->name);
-        check_key(c, DIAG_E109, n, "%s \"%.*s\" needs exactly one of: %s", s->name, STR_FMT(n->key), strbuf_z(&words));
-        c->failed |= words.failed;
-}
-
-static void check_companions(struct config_check *c, struct conf_node *n, const struct schema *s) {
-        for (struct conf_node *child = n->first; child; child = child->next) {
-                const struct schema *k = schema_key(s, child->key);
-
-                if (k && k->with && !node_child(n, str_of(k->with))) {
-                        check_key(c, DIAG_E110, child, "\"%s\" has a meaning only beside \"%s\"", k->name, k->with);
-                        child->bad = true;
-                }
-        }
-}
-
-static void check_required(struct config_check *c, struct conf_node *n, const struct schema *s) {
-        struct diag *d;
-
-        SCHEMA_FOREACH(k, s) {
-                if (!(k->flags & SCHEMA_REQUIRED) || node_child(n, str_of(k->name)))
-                        continue;
-                if (n->parent)
-                        d = check_key(c, DIAG_E109, n, "\"%.*s\" needs the key \"%s\"", STR_FMT(called(n)), k->name);
-                else
-                        d = check_value(c, DIAG_E109, n, "the key \"%s\" is missing", k->name);
-                if (k->example)
-                        diag_hint(c->diags, d, "for example: %s: %s", k->name, k->example);
         }
 }
 
@@ -506,8 +476,58 @@ static void check_map(struct config_check *c, struct conf_node *n, const struct 
                         child->bad = true;
                 }
         }
-        check_one_of(c, n, s);
+        check_exclusive(c, n, s);
+        drop_bad(n);
+}
+
+/* --- completeness: what inheritance may still have given */
+
+static void check_action(struct config_check *c, const struct conf_node *n, const struct schema *s) {
+        CLEANUP(strbuf_deinit) struct strbuf words = STRBUF_INIT;
+
+        CONF_FOREACH(child, n) {
+                if (schema_key(s, child->key)->flags & SCHEMA_ACTION)
+                        return;
+        }
+        SCHEMA_FOREACH(k, s) {
+                if (k->flags & SCHEMA_ACTION)
+                        strbuf_addf(&words, "%s%s", words.n ? ", " : "", k->name);
+        }
+        check_key(c, DIAG_E109, n, "%s \"%.*s\" needs exactly one of: %s", s->name, STR_FMT(n->key), strbuf_z(&words));
+        c->failed |= words.failed;
+}
+
+static void check_companions(struct config_check *c, const struct conf_node *n, const struct schema *s) {
+        CONF_FOREACH(child, n) {
+                const struct schema *k = schema_key(s, child->key);
+
+                if (k->with && !node_child(n, str_of(k->with)))
+                        check_key(c, DIAG_E110, child, "\"%s\" has a meaning only beside \"%s\"", k->name, k->with);
+        }
+}
+
+static void check_required(struct config_check *c, const struct conf_node *n, const struct schema *s) {
+        struct diag *d;
+
+        SCHEMA_FOREACH(k, s) {
+                if (!(k->flags & SCHEMA_REQUIRED) || node_child(n, str_of(k->name)))
+                        continue;
+                if (n->parent)
+                        d = check_key(c, DIAG_E109, n, "\"%.*s\" needs the key \"%s\"", STR_FMT(called(n)), k->name);
+                else
+                        d = check_value(c, DIAG_E109, n, "the key \"%s\" is missing", k->name);
+                if (k->example)
+                        diag_hint(c->diags, d, "for example: %s: %s", k->name, k->example);
+        }
+}
+
+void check_complete(struct config_check *c, const struct conf_node *n) {
+        const struct schema *s = n->schema;
+
+        if (n->kind != CONF_MAP || s->type != SCHEMA_MAP || n->bad || n->lost)
+                return; /* what is missing may be what was refused */
+        if (s->flags & SCHEMA_ONE_OF)
+                check_action(c, n, s);
         check_companions(c, n, s);
         check_required(c, n, s);
-        drop_bad(n);
 }

@@ -98,13 +98,14 @@ static void inherit_keys(struct config_check *c, struct conf_node *map, const st
                 if (!copy)
                         return;
                 node_set_key(copy, n);
+                copy->is_default = true;
                 node_append(map, copy);
         }
         for (struct conf_node *n = map->first, *next; n; n = next) {
                 const struct schema *k = schema_key(map->schema, n->key);
 
                 next = n->next;
-                if (k->with && !node_child(map, str_of(k->with)))
+                if (n->is_default && k->with && !node_child(map, str_of(k->with)))
                         node_remove(n); /* an option of an action that was not inherited */
         }
 }

@@ -65,7 +65,6 @@ struct value_error {
 
 /* Reads text as s says. 0 and *ret; -EINVAL and *err filled in. */
 int value_parse(const struct schema *s, struct str text, uint64_t *ret, struct value_error *err);
-bool value_is_name(struct str text);
 /* 90000000000 as "90s", 65536 as "64KiB": the shortest exact form. */
 void value_format_duration(nsec_t t, struct strbuf *out);
 void value_format_size(uint64_t n, struct strbuf *out);
@@ -80,6 +79,8 @@ struct config_check {
 
 /* Types and expands what was written. Errors go to diags. */
 void check_types(struct config_check *c, struct conf_node *n, const struct schema *s);
+/* Whether a map has what it must have; for maps that are filled. */
+void check_complete(struct config_check *c, const struct conf_node *n);
 /* Inheritance, defaults. */
 void fill_tree(struct config_check *c);
 /* Parses and types a default into the map. */

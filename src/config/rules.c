@@ -45,19 +45,24 @@ static void check_reference(struct config_check *c, const struct conf_node *n, c
                 say_unknown(c, n, s, dict, names->item);
 }
 
-static void walk(struct config_check *c, struct conf_node *n) {
+/* `partial`: within a map that only gives its keys to others. */
+static void walk(struct config_check *c, struct conf_node *n, bool partial) {
         const struct schema *s = n->schema;
 
         if (!s || c->failed)
                 return;
+        partial = partial || s->flags & SCHEMA_PARTIAL;
         if (s->type == SCHEMA_REF && n->kind == CONF_SCALAR && !n->is_none && !n->is_auto)
                 check_reference(c, n, s);
         for (struct conf_node *child = n->first; child; child = child->next)
-                walk(c, child);
-        if (s->check && !n->bad && !n->is_none && !(s->flags & SCHEMA_PARTIAL))
+                walk(c, child, partial);
+        if (partial || n->bad || n->is_none)
+                return;
+        check_complete(c, n);
+        if (s->check)
                 s->check(c, n);
 }
 
 void check_rules(struct config_check *c) {
-        walk(c, c->config->root);
+        walk(c, c->config->root, false);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/schema.h"
 
+#include <stdio.h>
+
 const struct schema *schema_key(const struct schema *map, struct str name) {
         SCHEMA_FOREACH(k, map)
                 if (str_eq(name, str_of(k->name)))
@@ -35,7 +37,7 @@ bool schema_is_scalar(const struct schema *s) {
 
 static void describe_choices(const struct schema *s, struct strbuf *out) {
         for (unsigned i = 0; s->choices[i]; i++)
-                strbuf_addf(out, "%s%s", i == 0 ? "word: " : s->choices[i + 1] ? ", " : " or ", s->choices[i]);
+                strbuf_addf(out, "%s%s", i == 0 ? "" : s->choices[i + 1] ? ", " : " or ", s->choices[i]);
 }
 
 static void describe_scalar(const struct schema *s, struct strbuf *out) {
@@ -46,20 +48,35 @@ static void describe_scalar(const struct schema *s, struct strbuf *out) {
                 [SCHEMA_FILE] = "path of a file", [SCHEMA_FOLDER] = "path of a folder",
         };
 
-        if (s->type == SCHEMA_CHOICE)
+        if (s->type == SCHEMA_CHOICE) {
+                strbuf_add_z(out, "word: ");
                 describe_choices(s, out);
-        else if (s->type == SCHEMA_REF)
+        } else if (s->type == SCHEMA_REF) {
                 strbuf_addf(out, "name from `%s`", s->ref);
-        else
+        } else {
                 strbuf_add_z(out, s->unit ? s->unit : names[s->type]);
+        }
         if (s->type == SCHEMA_INT && s->max > 0)
                 strbuf_addf(out, " from %llu to %llu", (unsigned long long)s->min, (unsigned long long)s->max);
 }
 
+static const char *plural(const char *word, char out[32]) {
+        size_t n = strlen(word);
+        bool es = n > 0 && word[n - 1] == 's';
+
+        (void)snprintf(out, 32, "%s%s", word, es ? "es" : "s");
+        return out;
+}
+
 void schema_describe(const struct schema *s, struct strbuf *out) {
+        char name[32];
+
         if (s->type == SCHEMA_LIST) {
-                strbuf_add_z(out, "list of items, each a ");
-                schema_describe(s->item, out);
+                strbuf_addf(out, "list of %s", plural(s->item->name, name));
+                if (s->item->type == SCHEMA_CHOICE) {
+                        strbuf_add_z(out, ": ");
+                        describe_choices(s->item, out);
+                }
         } else if (s->type == SCHEMA_DICT) {
                 strbuf_addf(out, "map of names, each with a %s", s->item->name);
         } else if (s->type == SCHEMA_MAP) {

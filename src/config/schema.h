@@ -42,9 +42,10 @@ enum schema_flag {
         SCHEMA_AUTO = 1 << 2,     /* "auto" is allowed: decide() says what it means, else the value is UINT64_MAX */
         SCHEMA_RESTART = 1 << 3,  /* a change needs a restart */
         SCHEMA_PARTIAL = 1 << 4,  /* MAP: is not filled with defaults (it gives its keys to others) */
-        SCHEMA_NAMED = 1 << 5,    /* DICT: a list of values is allowed, each is named by its own text */
+        SCHEMA_NAMED = 1 << 5,    /* DICT: a list of values is allowed, each is named by its own text (names may be addresses) */
         SCHEMA_ONE_OF = 1 << 6,   /* MAP: exactly one of its keys with SCHEMA_ACTION */
         SCHEMA_ACTION = 1 << 7,   /* key: in the set of which a MAP may have one */
+        SCHEMA_NUMERIC = 1 << 9,  /* TEXT with a pattern that a plain number may fit */
         SCHEMA_OUTPUT = 1 << 8,   /* FILE: is written, not read: only its folder must exist */
 };
 

@@ -38,10 +38,11 @@ struct conf_node {
         struct conf_mark end;
         struct str text;          /* scalars: as written, without quotes; terminated */
         bool quoted;
-        bool is_default;          /* not written by the user */
+        bool is_default;          /* not written here: a default, or inherited from `defaults` */
         bool is_auto;             /* the user or the default said "auto"; text and value are what tenon decided, where it could */
         bool is_none;             /* "none", where the schema allows it */
-        bool bad;                 /* during the check: the value was refused, what is here is a substitute */
+        bool bad;                 /* during the check: the value was refused */
+        bool lost;                /* during the check: a key of this map was refused and taken out */
         const struct schema *schema; /* of this value, after the check */
         uint64_t value;           /* typed scalars: integer, bytes, nanoseconds, boolean, choice index, per mille */
         struct conf_node *parent;

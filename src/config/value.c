@@ -260,14 +260,15 @@ static int parse_percent(struct str text, uint64_t *ret, struct value_error *err
         return 0;
 }
 
-bool value_is_name(struct str text) {
+/* `address`: what a thing may be called that was named by its address. */
+static bool is_name(struct str text, bool address) {
         if (text.n == 0 || text.n > SCHEMA_NAME_MAX)
                 return false;
         for (size_t i = 0; i < text.n; i++) {
                 char c = ascii_lower(text.p[i]);
                 bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 
-                if (!alnum && (i == 0 || (c != '-' && c != '_' && c != '.')))
+                if (!alnum && (i == 0 || !strchr("-_.", c)) && !(address && strchr(":[]/*", c)))
                         return false;
         }
         return true;
@@ -292,7 +293,7 @@ int value_parse(const struct schema *s, struct str text, uint64_t *ret, struct v
                 r = parse_choice(s, text, &v, err);
         else if (s->type == SCHEMA_PERCENT)
                 r = parse_percent(text, &v, err);
-        else if (s->type == SCHEMA_NAME && !value_is_name(text))
+        else if (s->type == SCHEMA_NAME && !is_name(text, s->flags & SCHEMA_NAMED))
                 r = fail(err, DIAG_E113, "is not a name: letters, digits, \"-\", \"_\" and \".\" are allowed, at most 58");
         if (r == 0)
                 *ret = v;

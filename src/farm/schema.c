@@ -120,6 +120,7 @@ static const struct schema server_schema = {
 static const struct schema expect_item = {
         .name = "status",
         .type = SCHEMA_TEXT,
+        .flags = SCHEMA_NUMERIC,
         .unit = "status or range of them",
         .parse = parse_statuses,
         .pattern = "^([1-5][0-9][0-9](-[1-5][0-9][0-9])?|[1-5]xx)$",

@@ -27,6 +27,8 @@ struct buf *buf_pool_get(struct buf_pool *p) {
         if (b) {
                 p->free = b->next;
                 p->n_free--;
+                if (p->n_least > p->n_free)
+                        p->n_least = p->n_free;
         } else {
                 if (p->n_used >= p->max)
                         return NULL;
@@ -45,22 +47,27 @@ struct buf *buf_pool_get(struct buf_pool *p) {
         return b;
 }
 
-void buf_pool_put(struct buf_pool *p, struct buf *b) {
-        assert(b->refs == 0 && p->n_used > 0);
-        p->n_used--;
-        if (p->n_free >= p->keep) {
-                free(b);
-                return;
-        }
-        b->next = p->free;
-        p->free = b;
-        p->n_free++;
-}
-
 void buf_release(struct buf *b) {
         struct buf_pool *p = b->pool;
 
-        if (p->take && p->take(p, b))
-                return;
-        buf_pool_put(p, b);
+        assert(p->n_used > 0);
+        p->n_used--;
+        b->next = p->free;
+        p->free = b;
+        p->n_free++;
+        if (p->on_return)
+                p->on_return(p);
+}
+
+void buf_pool_trim(struct buf_pool *p) {
+        uint32_t n = p->n_least / 2;
+
+        for (; n > 0 && p->n_free > p->keep; n--) {
+                struct buf *b = p->free;
+
+                p->free = b->next;
+                p->n_free--;
+                free(b);
+        }
+        p->n_least = p->n_free;
 }

@@ -18,7 +18,7 @@
 #include "net/bulk.h"
 #include "net/loop_internal.h"
 
-#define N_EVENTS 512
+#define N_EVENTS 256
 #define MAX_BURST 64u
 
 /* What an event belongs to, in the low bits of its pointer. */
@@ -77,7 +77,7 @@ static void wait_for_buf(struct sock *s) {
 }
 
 /* A buffer came back to an exhausted pool: the socks that wait get their turn in the next round. */
-static bool take_buf(struct buf_pool *p, struct buf *b) {
+static void buf_returned(struct buf_pool *p) {
         struct loop *l = CONTAINER_OF(p, struct loop, pool);
         struct sock *s = LIST_FIRST(&l->starved, struct sock, priv.starved_link);
 
@@ -85,7 +85,6 @@ static bool take_buf(struct buf_pool *p, struct buf *b) {
                 list_remove(&s->priv.starved_link);
                 sock_queue_later(s);
         }
-        return false;
 }
 
 /* Reads into b once. > 0: bytes; 0: nothing more now, or the end is noted. */
@@ -354,10 +353,6 @@ static void ep_acceptor_stop(struct acceptor *a) {
         loop_defer(a->loop, &a->priv.task);
 }
 
-static bool is_shortage(int error) {
-        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
 /* How many to take in one go grows while every round has some, so a lone connection costs one call. */
 static void accept_event(struct acceptor *a) {
         bool busy = a->loop->stats.rounds == a->priv.last_round + 1;
@@ -375,7 +370,11 @@ static void accept_event(struct acceptor *a) {
                         a->on_accept(a, fd, &peer);
                         continue;
                 }
-                if (is_shortage(errno)) {
+                if (errno == EAGAIN) {
+                        a->priv.burst = burst / 2;
+                        return;
+                }
+                if (!accept_may_go_on(-errno)) {
                         int error = errno;
 
                         listen_off(a);
@@ -383,11 +382,6 @@ static void accept_event(struct acceptor *a) {
                         a->on_error(a, -error);
                         return;
                 }
-                if (errno == EAGAIN) {
-                        a->priv.burst = burst / 2;
-                        return;
-                }
-                /* Other errors belong to the connection that was to be accepted: it is gone. */
         }
 }
 
@@ -451,8 +445,11 @@ static int ep_wait(struct loop *l, nsec_t timeout) {
         if (n < 0 && errno != EINTR)
                 return -errno;
         l->now = time_monotonic();
-        for (int i = 0; i < n; i++)
+        /* What an event caused is finished at once, while its bytes are in the cache and its buffer is the next to use. */
+        for (int i = 0; i < n; i++) {
                 handle(l, &el->events[i]);
+                loop_run_work(l);
+        }
         l->stats.events += (uint64_t)MAX(n, 0);
         return 0;
 }
@@ -493,7 +490,7 @@ int epoll_loop_new(struct loop **ret, const struct loop_options *options, const 
         el->fd = epoll_create1(EPOLL_CLOEXEC);
         r = el->fd < 0 ? -errno : loop_init(&el->loop, &epoll_backend, options);
         if (r >= 0) {
-                el->loop.pool.take = take_buf;
+                el->loop.pool.on_return = buf_returned;
                 r = control(&el->loop, EPOLL_CTL_ADD, el->loop.wake_fd, EPOLLIN, NULL, TAG_WAKE);
         }
         if (r < 0) {

@@ -22,6 +22,7 @@
 #define N_BUFS_DEFAULT 64
 #define BUF_SIZE_DEFAULT 16384
 #define MAX_TURNS 8
+#define TRIM_ROUNDS 4096
 
 /* ── life ──────────────────────────────────────────────────────────────── */
 
@@ -148,10 +149,12 @@ static void run_tasks(struct loop *l) {
         }
 }
 
-static void run_work(struct loop *l) {
+void loop_run_work(struct loop *l) {
         struct list batch = LIST_INIT(batch);
         struct sock *s;
 
+        if (list_empty(&l->work))
+                return;
         list_splice_tail(&batch, &l->work);
         while ((s = LIST_FIRST(&batch, struct sock, priv.work_link))) {
                 list_remove(&s->priv.work_link);
@@ -188,9 +191,13 @@ static int run_round(struct loop *l, nsec_t max_wait) {
         l->stats.rounds++;
         run_timers(l);
         for (unsigned turn = 0; turn < MAX_TURNS && has_work(l); turn++) {
-                run_work(l);
+                loop_run_work(l);
                 run_tasks(l);
                 run_closed(l);
+        }
+        if (l->trim_in-- == 0) {
+                l->trim_in = TRIM_ROUNDS;
+                buf_pool_trim(&l->pool);
         }
         return r;
 }
@@ -253,6 +260,26 @@ void timer_stop(struct loop *l, struct timer *t) {
 }
 
 /* ── listeners and watches ─────────────────────────────────────────────── */
+
+bool accept_may_go_on(int error) {
+        switch (error) {
+        case -EINTR:
+        case -ECONNABORTED:
+        case -EPROTO:
+        case -EPERM: /* a packet filter */
+        case -ENOPROTOOPT:
+        case -EOPNOTSUPP:
+        case -ENETDOWN:
+        case -ENETUNREACH:
+        case -EHOSTDOWN:
+        case -EHOSTUNREACH:
+        case -ENONET:
+        case -ETIMEDOUT:
+                return true;
+        default:
+                return false;
+        }
+}
 
 int acceptor_start(struct loop *l, struct acceptor *a) {
         a->loop = l;

@@ -97,7 +97,8 @@ struct acceptor {
         int fd; /* borrowed: a listening, non-blocking socket */
         /* fd is the caller's from here on: non-blocking, CLOEXEC. peer may be NULL: getpeername() tells. */
         void (*on_accept)(struct acceptor *a, int fd, const struct addr *peer); /* until on_stopped() */
-        /* -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: accepting pauses for 100 ms and goes on by itself. */
+        /* -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM …: accepting pauses for 100 ms and tries again by itself. Errors that
+         * concern one connection only are not told. */
         void (*on_error)(struct acceptor *a, int error);
         void (*on_stopped)(struct acceptor *a); /* after acceptor_stop(): the memory is the caller's again */
         struct { /* the backend's */

@@ -74,6 +74,7 @@ struct loop {
         struct buf_pool pool;
         struct bulk_pipe *pipes;
         unsigned n_pipes;
+        uint32_t trim_in; /* rounds until the pool is trimmed */
         struct loop_stats stats;
         const char *fallback_reason;
 };
@@ -81,6 +82,10 @@ struct loop {
 /* Sets up and tears down the common part. */
 int loop_init(struct loop *l, const struct backend *backend, const struct loop_options *options);
 void loop_deinit(struct loop *l);
+/* accept() failed because of the connection that was to be accepted: the next one may do. (accept(2), "Error handling") */
+bool accept_may_go_on(int error);
+/* Runs the socks that are in the work list now. */
+void loop_run_work(struct loop *l);
 /* The wake descriptor is readable. */
 void loop_woken(struct loop *l);
 

@@ -3,9 +3,8 @@
 
 /*
  * Where receive buffers come from. A buffer is one allocation, header and bytes together. Free ones wait in a
- * stack, so the next receive uses the memory that is still in the cache; what is more than `keep` goes back to the
- * allocator, so a burst does not stay resident. A backend that hands buffers to the kernel takes the returned ones
- * itself (take).
+ * stack, so the next receive uses the memory that is still in the cache. buf_pool_trim() gives back to the
+ * allocator what was not needed lately, so a burst does not stay resident.
  */
 
 #include <stdbool.h>
@@ -15,13 +14,13 @@
 
 struct buf_pool {
         uint32_t buf_size; /* bytes of one allocation, header included */
-        uint32_t keep;
+        uint32_t keep;    /* free ones that are never given back */
         uint32_t max; /* buffers out and in together never exceed this */
         uint32_t n_free;
-        uint32_t n_used; /* buffers that exist and are not in the stack */
+        uint32_t n_least; /* free ones that nobody needed since the last trim */
+        uint32_t n_used;  /* buffers that exist and are not in the stack */
         struct buf *free;
-        /* Is offered a buffer whose last reference went; true: it is the taker's. May be NULL. */
-        bool (*take)(struct buf_pool *p, struct buf *b);
+        void (*on_return)(struct buf_pool *p); /* a last reference went. May be NULL */
 };
 
 void buf_pool_init(struct buf_pool *p, uint32_t buf_size, uint32_t keep, uint32_t max);
@@ -29,5 +28,5 @@ void buf_pool_init(struct buf_pool *p, uint32_t buf_size, uint32_t keep, uint32_
 void buf_pool_deinit(struct buf_pool *p);
 /* One reference, the caller's. NULL when memory is short or all are out. */
 struct buf *buf_pool_get(struct buf_pool *p);
-/* Puts a buffer without references into the stack, past `take`. */
-void buf_pool_put(struct buf_pool *p, struct buf *b);
+/* Frees half of what was idle since the last call, now and then. */
+void buf_pool_trim(struct buf_pool *p);

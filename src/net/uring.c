@@ -574,10 +574,6 @@ static void ur_run(struct sock *s) {
 
 /* ── acceptors ─────────────────────────────────────────────────────────── */
 
-static bool is_shortage(int error) {
-        return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
-}
-
 static void accept_pause(struct acceptor *a) {
         a->priv.flags |= PAUSED;
         timer_start(a->loop, &a->priv.pause, loop_now(a->loop) + ACCEPT_PAUSE);
@@ -627,8 +623,8 @@ static void acceptor_task(struct task *t) {
 }
 
 static void accept_failed(struct acceptor *a, int error) {
-        if (!is_shortage(error))
-                return; /* of the connection that was to be accepted: it is gone */
+        if (error == -EAGAIN || accept_may_go_on(error))
+                return;
         if (!(a->priv.flags & PAUSED))
                 accept_pause(a);
         a->on_error(a, error);

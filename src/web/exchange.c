@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "web/access_log.h"
 #include "web/http/path.h"
 #include "web/thread.h"
 #include "web/web_internal.h"
@@ -49,6 +50,15 @@ static int exchange_path(struct exchange *x) {
         return out ? http_path_normalize(x->req.path, out, &x->path) : -ENOMEM;
 }
 
+static bool exchange_is_websocket(const struct exchange *x) {
+        const struct http_field *f;
+
+        if (!x->req.upgrade || x->req.method != HTTP_GET || x->req.framing != HTTP_BODY_NONE)
+                return false;
+        f = http_fields_find(&x->req.fields, HTTP_FIELD_UPGRADE);
+        return f && str_ieq(f->value, STR("websocket"));
+}
+
 void exchange_begin(struct exchange *x, const struct web_listen *listen) {
         x->id = web_thread_request_id(x->thread);
         x->site = listen ? web_listen_site(listen, x->req.host) : NULL;
@@ -82,6 +92,7 @@ void exchange_begin(struct exchange *x, const struct web_listen *listen) {
                 return;
         }
         exchange_strip(x);
+        x->websocket = exchange_is_websocket(x);
         x->handler = x->route->handler;
         x->handler->start(x);
 }
@@ -105,12 +116,14 @@ void exchange_finish(struct exchange *x) {
                 counter_add(&words[site_word_of_duration(took)], 1);
                 counter_add(&words[SITE_DURATION_SUM], took);
         }
+        if (t->web->access_log)
+                access_log_write(t->web->access_log, t->lane, x);
 }
 
 /* ── answering ─────────────────────────────────────────────────────────── */
 
 void exchange_respond(struct exchange *x, const struct exchange_head *head) {
-        if (head->status >= 200) {
+        if (head->status >= 200 || head->status == 101) {
                 x->status = head->status;
                 x->head_sent = true;
         }

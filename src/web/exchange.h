@@ -70,7 +70,8 @@ struct handler_ops {
 /* What a handler says its response is. Fields that belong to the connection are the stream's: Connection, Transfer-Encoding,
  * Keep-Alive; it also adds Date when absent, and Content-Length from `framing`. */
 struct exchange_head {
-        unsigned status;                 /* 100..199 too: interim responses, any number before the final one */
+        unsigned status;                 /* 100..199 too: interim responses, any number before the final one. 101 is final and opens a tunnel:
+                                            request and response body are opaque from then on, until either side closes */
         enum http_framing framing;       /* BODY_NONE, BODY_LENGTH, BODY_CHUNKED = length unknown */
         uint64_t content_length;         /* with BODY_LENGTH; also what HEAD or 304 would have had */
         const struct http_field *fields; /* those with hop_by_hop set are left out; borrowed during the call */
@@ -95,6 +96,7 @@ struct exchange {
         bool tls;
         struct str path;           /* normalised (dot segments gone), still encoded; routing went by it; `strip` already taken off */
         /* progress */
+        bool websocket;            /* asks to upgrade to WebSocket (RFC 6455), in the way that a proxy can pass on */
         bool counted;              /* among the site's requests in flight */
         bool head_sent;            /* the final head was handed over */
         bool end_sent;             /* and the end of the response */

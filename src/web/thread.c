@@ -37,9 +37,13 @@ struct thread_generation *thread_generation_unref(struct thread_generation *g) {
 
 /* ── small services ────────────────────────────────────────────────────── */
 
-static bool web_large_take(struct buf_pool *p, struct buf *b) {
+/* Single allocations are not kept: sizes differ. */
+static void web_large_return(struct buf_pool *p) {
+        struct buf *b = p->free;
+
+        p->free = b->next;
+        p->n_free--;
         free(b);
-        return true;
 }
 
 struct buf *web_thread_text(struct web_thread *t, size_t n) {
@@ -53,6 +57,7 @@ struct buf *web_thread_text(struct web_thread *t, size_t n) {
         if (!b)
                 return NULL;
         *b = (struct buf){.data = (char *)(b + 1), .cap = (uint32_t)n, .refs = 1, .pool = &t->large};
+        t->large.n_used++;
         return b;
 }
 
@@ -73,7 +78,10 @@ uint64_t *web_thread_site(struct web_thread *t, const struct site *s) {
 }
 
 uint64_t web_thread_request_id(struct web_thread *t) {
-        return t->id_base + (t->next_id++ & UINT64_C(0xffffffff));
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_REALTIME_COARSE, &now); /* cannot fail */
+        return request_ids_next(&t->ids, (uint64_t)now.tv_sec);
 }
 
 /* ── connections ───────────────────────────────────────────────────────── */
@@ -290,9 +298,9 @@ static int web_thread_init(struct web_thread *t) {
         if (r < 0)
                 return r;
         buf_pool_init(&t->text, WEB_TEXT_BLOCK, WEB_TEXT_KEEP, UINT32_MAX);
-        t->large = (struct buf_pool){.take = web_large_take};
+        t->large = (struct buf_pool){.on_return = web_large_return};
         farm_lane_init(&t->farm_lane, t->lane);
-        t->id_base = rand_u64(&t->farm_lane.rand) << 32;
+        request_ids_init(&t->ids, t->web->id_seed, t->lane);
         t->drain_timer.fire = web_thread_on_drain_timer;
         t->tick.fire = web_thread_on_tick;
         /* the counters of a worker that died go on; its connections are gone */

@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "net/pool.h"
 #include "web/counters.h"
+#include "web/request_id.h"
 #include "web/site.h"
 #include "web/web.h"
 
@@ -78,8 +79,7 @@ struct web_thread {
         uint64_t date_second;
         struct log_rate reject_log;
         uint64_t spare_words[SITE_N_WORDS];
-        uint64_t id_base;
-        uint64_t next_id;
+        struct request_ids ids;
 };
 
 struct thread_generation *thread_generation_ref(struct thread_generation *g);

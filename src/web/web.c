@@ -8,9 +8,18 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "web/web_internal.h"
+
+static uint32_t web_seed(void) {
+        uint32_t seed;
+
+        if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
+                seed = (uint32_t)time_wall();
+        return seed;
+}
 
 /* ── threads ───────────────────────────────────────────────────────────── */
 
@@ -53,6 +62,7 @@ int web_new(struct web **ret, struct loop *control, const struct web_options *op
         w->counters_object = counters_find(w->counters, COUNTERS_WORKER, STR(""));
         w->access_log = options->access_log;
         w->io = options->io;
+        w->id_seed = web_seed();
         (void)pthread_mutex_init(&w->lock, NULL);
         (void)pthread_cond_init(&w->started, NULL);
         if (w->counters_object < 0 || options->n_threads > counters_lanes(w->counters))

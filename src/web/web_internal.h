@@ -20,6 +20,7 @@ struct web {
         struct counters *counters; /* borrowed */
         int counters_object;       /* COUNTERS_WORKER */
         struct access_log *access_log;
+        uint32_t id_seed;          /* of request ids */
         enum loop_backend io;
         enum loop_backend backend; /* what the threads use */
         const char *fallback_reason;

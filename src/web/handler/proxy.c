@@ -130,6 +130,7 @@ static void proxy_send_request(struct proxy *p) {
         struct exchange *x = p->x;
 
         p->u->method = x->req.method;
+        p->u->upgrade = x->websocket;
         h1_upstream_times(p->u, p->conf->first_byte_timeout, p->conf->idle_timeout);
         p->at_sent = loop_now(x->thread->loop);
         proxy_compose(p);
@@ -174,10 +175,20 @@ static void proxy_on_ready(void *user) {
         proxy_send_request(p);
 }
 
+/* One side of a tunnel has closed and its last bytes have gone: so does the other. */
+static void proxy_close_tunnel(struct proxy *p) {
+        h1_upstream_drop(p->u);
+        proxy_leave(p, SERVER_OK, p->x->status);
+        proxy_finish(p);
+        exchange_send(p->x, NULL, 0, true);
+}
+
 static void proxy_on_upstream_sent(void *user) {
         struct proxy *p = user;
 
-        if (p->body_taken && !p->request_ended)
+        if (p->tunnel && p->request_ended)
+                proxy_close_tunnel(p);
+        else if (p->body_taken && !p->request_ended)
                 exchange_body_start(p->x);
 }
 
@@ -189,8 +200,13 @@ static void proxy_on_body(struct exchange *x, struct slice data, bool end) {
                 buf_unref(data.buf); /* the answer was there before the request was */
                 return;
         }
-        proxy_hold(p, data);
-        proxy_put_body(p, data, end);
+        if (!p->tunnel)
+                proxy_hold(p, data);
+        proxy_put_body(p, data, end && !p->tunnel);
+        if (end && p->tunnel && p->u->out.n == 0) {
+                proxy_close_tunnel(p);
+                return;
+        }
         if (!end && p->u->out.bytes > PROXY_QUEUE_HIGH)
                 exchange_body_stop(x);
 }
@@ -289,6 +305,10 @@ static void proxy_on_fail(void *user, enum h1_upstream_failure f, const char *wh
         struct proxy *p = user;
         bool stale = f == H1_UPSTREAM_CLOSED && p->u->reused && !p->u->acc;
 
+        if (p->tunnel && f == H1_UPSTREAM_IDLE) {
+                proxy_close_tunnel(p); /* it has been quiet for as long as it may: an end like others */
+                return;
+        }
         /* the text may be the connection's, which goes */
         why = arena_str(p->x->arena, str_of(why)).p;
         if (!p->request_ended)
@@ -343,7 +363,7 @@ static void proxy_on_head(void *user, const struct http_response *res, struct st
                 .reason = res->reason,
         };
 
-        if (res->status < 200) {
+        if (res->status < 200 && res->status != 101) {
                 proxy_interim(p, res, raw);
                 return;
         }
@@ -357,6 +377,10 @@ static void proxy_on_head(void *user, const struct http_response *res, struct st
         exchange_respond(x, &head);
         proxy_release_held(p);
         p->body_lost = true;
+        if (res->status == 101) {
+                p->tunnel = true;
+                p->request_ended = false;
+        }
 }
 
 static void proxy_on_data(void *user, struct slice data) {

@@ -148,6 +148,8 @@ void proxy_compose(struct proxy *proxy) {
         }
         p = proxy_put_forwarded(p, &h);
         p = x->req.minor == 0 ? PUT(p, "Via: 1.0 tenon\r\n") : PUT(p, "Via: 1.1 tenon\r\n");
+        if (x->websocket)
+                p = PUT(p, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
         if (x->req.framing == HTTP_BODY_CHUNKED) {
                 p = PUT(p, "Transfer-Encoding: chunked\r\n");
         } else if (x->req.framing == HTTP_BODY_LENGTH) {

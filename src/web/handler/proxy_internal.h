@@ -48,6 +48,7 @@ struct proxy {
         bool stale_retried;             /* a kept connection turned out to be closed once already */
         bool request_ended;
         bool continue_sent;
+        bool tunnel;                    /* 101 was answered */
         unsigned n_interim;
         enum h1_upstream_failure last;  /* of the attempts before */
         const char *last_why;

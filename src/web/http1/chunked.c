@@ -153,32 +153,39 @@ static int size_end(struct http1_chunked *c, char b) {
  * RFC 9110 6.5.1: not framing, routing, request modifiers, authentication, response control or content format; and 6.5.2: what a
  * recipient merges must be known to be safe. Our table holds just such fields, but for two; the others go by their names.
  */
-static bool may_be_trailer(const struct http_field *f) {
+static bool may_be_trailer(struct str name) {
         static const struct str prefixes[] = {STR("content-"), STR("proxy-"), STR("x-forwarded-"), STR("access-control-")};
         static const struct str others[] = {STR("age"), STR("expires"), STR("pragma"), STR("retry-after"), STR("warning"),
                                             STR("www-authenticate"), STR("x-real-ip"), STR("origin"), STR("cookie2"),
                                             STR("set-cookie2"), STR("strict-transport-security")};
+        enum http_field_id id = http_field_lookup(name);
 
-        if (f->id != HTTP_FIELD_OTHER)
-                return f->id == HTTP_FIELD_ETAG || f->id == HTTP_FIELD_DATE;
-        if (str_ieq(f->name, STR("content-digest"))) /* RFC 9530 6.2 */
+        if (id != HTTP_FIELD_OTHER)
+                return id == HTTP_FIELD_ETAG || id == HTTP_FIELD_DATE;
+        if (str_ieq(name, STR("content-digest"))) /* RFC 9530 6.2 */
                 return true;
         for (unsigned i = 0; i < ARRAY_SIZE(prefixes); i++)
-                if (f->name.n >= prefixes[i].n && str_ieq((struct str){f->name.p, prefixes[i].n}, prefixes[i]))
+                if (name.n >= prefixes[i].n && str_ieq((struct str){name.p, prefixes[i].n}, prefixes[i]))
                         return false;
         for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
-                if (str_ieq(f->name, others[i]))
+                if (str_ieq(name, others[i]))
                         return false;
         return true;
 }
 
-/* The line that was just completed. */
+/* The last line, which may be incomplete: refused as soon as something in it is wrong. */
 static int judge_line(struct http1_chunked *c, const struct http1_limits *limits) {
         struct http1_cursor line = {c->trailer + c->trailer_line, c->trailer + c->trailer_n, HTTP1_REJECT_NONE};
+        const char *start = line.p, *colon = memchr(start, ':', (size_t)(line.end - start));
         struct http_field f;
+        int r = http1_field_line(&line, &f);
 
-        if (http1_field_line(&line, &f) <= 0 || !may_be_trailer(&f) || c->n_trailers == limits->fields)
+        if (r < 0 || c->n_trailers == limits->fields)
                 return refuse(c, HTTP1_REJECT_TRAILER);
+        if (colon && !may_be_trailer((struct str){start, (size_t)(colon - start)}))
+                return refuse(c, HTTP1_REJECT_TRAILER);
+        if (r == HTTP1_NEED_MORE)
+                return 0;
         c->n_trailers++;
         c->trailer_line = c->trailer_n;
         c->state = TRAILER_START;
@@ -201,12 +208,8 @@ static ssize_t trailer_bytes(struct http1_chunked *c, const char *p, size_t n, c
                 return refuse(c, HTTP1_REJECT_TRAILER);
         memcpy(c->trailer + c->trailer_n, p, take);
         c->trailer_n += (uint32_t)take;
-        if (lf) {
-                r = judge_line(c, limits);
-                if (r < 0)
-                        return r;
-        }
-        return (ssize_t)take;
+        r = judge_line(c, limits);
+        return r < 0 ? r : (ssize_t)take;
 }
 
 /* ── the machine ────────────────────────────────────────────────────────── */
@@ -278,11 +281,12 @@ ssize_t http1_chunked_feed(struct http1_chunked *c, const char *p, size_t n, con
 }
 
 int http1_chunked_trailers(const struct http1_chunked *c, struct http_fields *ret) {
-        struct http1_cursor lines = {c->trailer, c->trailer + c->trailer_n, HTTP1_REJECT_NONE};
+        struct http1_cursor lines;
 
         ret->n = 0;
         if (!c->trailer)
                 return 0;
+        lines = (struct http1_cursor){c->trailer, c->trailer + c->trailer_n, HTTP1_REJECT_NONE};
         while (lines.p < lines.end) {
                 if (ret->n == ret->max)
                         return -ENOSPC;

@@ -224,7 +224,7 @@ struct h1_upstream *h1_upstream_get(struct web_thread *t, struct server *s, cons
         u->keepalive = settings->keepalive;
         u->ops = ops;
         u->user = user;
-        u->keep = u->request_done = u->paused = u->send_failed = false;
+        u->keep = u->upgrade = u->request_done = u->paused = u->send_failed = false;
         return u;
 }
 
@@ -248,6 +248,8 @@ void h1_upstream_flush(struct h1_upstream *u, bool done) {
                 return;
         }
         h1_upstream_await_head(u);
+        if (u->state == U_BODY && u->upgrade)
+                h1_upstream_deadline(u, from_now(u, u->idle)); /* a tunnel is idle only when both sides are */
         if (!u->flush.queued)
                 loop_defer(u->thread->loop, &u->flush);
 }
@@ -373,8 +375,7 @@ static bool h1_upstream_head(struct h1_upstream *u) {
                         h1_upstream_fail(u, H1_UPSTREAM_MEMORY, "out of memory");
                 return false;
         }
-        if (n < 0 || res.status == 101) {
-                /* we never pass an Upgrade on, so a 101 answers nothing we said */
+        if (n < 0 || (res.status == 101 && !u->upgrade)) {
                 h1_upstream_fail(u, H1_UPSTREAM_MALFORMED, n < 0 ? http1_reject_text(why) : "101 without having been asked");
                 return false;
         }
@@ -389,11 +390,13 @@ static bool h1_upstream_head(struct h1_upstream *u) {
         }
         if (res.fields.n > 0)
                 raw = (struct str){res.fields.v[0].name.p, (size_t)(p + n - 2 - res.fields.v[0].name.p)};
-        if (res.status >= 200) {
+        if (res.status >= 200 || res.status == 101) {
                 u->state = U_BODY;
-                u->keep = res.keep_alive && !u->send_failed;
+                u->keep = res.keep_alive && !u->send_failed && res.status != 101;
                 h1_body_deinit(&u->body);
-                h1_body_init(&u->body, res.framing, res.content_length);
+                h1_body_init(&u->body, res.status == 101 ? HTTP_BODY_CLOSE : res.framing, res.content_length);
+                if (res.status == 101)
+                        u->request_done = false; /* what the client sends now is part of it */
                 h1_upstream_deadline(u, from_now(u, u->idle));
         }
         u->ops->on_head(u->user, &res, raw);

@@ -71,6 +71,7 @@ struct h1_upstream {
         uint8_t state;
         bool keep;               /* the server leaves it open after this response */
         bool reused;
+        bool upgrade;            /* the request asks for 101; set by the user before the first flush */
         bool send_failed;        /* the server takes no more; what it said before may still come */
         bool request_done;       /* the request was composed to its end */
         bool paused;

@@ -112,13 +112,25 @@ static int note_host(struct http1_cursor *c, struct http1_head *h, const struct 
         return 1;
 }
 
+/*
+ * Nothing but spaces in front of the value and nothing behind it. Other white space is legal there, but readers are known that do
+ * not see "chunked" in "chunked\t"; so the fields that say where a message ends may not have it.
+ */
+static bool is_plain(struct str value) {
+        const char *p = value.p;
+
+        while (p[-1] == ' ')
+                p--;
+        return p[-1] == ':' && value.p[value.n] == '\r';
+}
+
 /* RFC 9112 6.2, 6.3: a lone decimal number. Lists of equal numbers, which a recipient may accept, are refused. */
 static int note_content_length(struct http1_cursor *c, struct http1_head *h, const struct http_field *f) {
         uint64_t v;
 
         if (h->length_seen)
                 return http1_reject(c, HTTP1_REJECT_CONTENT_LENGTH_TWICE);
-        if (f->value.n > MAX_LENGTH_DIGITS || str_to_u64(f->value, &v) < 0 || v > INT64_MAX)
+        if (!is_plain(f->value) || f->value.n > MAX_LENGTH_DIGITS || str_to_u64(f->value, &v) < 0 || v > INT64_MAX)
                 return http1_reject(c, HTTP1_REJECT_CONTENT_LENGTH);
         if (h->chunked)
                 return http1_reject(c, HTTP1_REJECT_LENGTH_AND_CHUNKED);
@@ -133,7 +145,7 @@ static int note_content_length(struct http1_cursor *c, struct http1_head *h, con
 static int note_transfer_encoding(struct http1_cursor *c, struct http1_head *h, const struct http_field *f) {
         if (h->old)
                 return http1_reject(c, HTTP1_REJECT_TRANSFER_ENCODING_OLD);
-        if (h->chunked || !str_ieq(f->value, STR("chunked")))
+        if (h->chunked || !is_plain(f->value) || !str_ieq(f->value, STR("chunked")))
                 return http1_reject(c, HTTP1_REJECT_TRANSFER_ENCODING);
         if (h->length_seen)
                 return http1_reject(c, HTTP1_REJECT_LENGTH_AND_CHUNKED);

@@ -244,7 +244,7 @@ static void h1_conn_bad_body(struct h1_conn *c, unsigned status, enum exchange_e
 }
 
 static void h1_stream_await_body(struct h1_stream *s) {
-        nsec_t timeout = h1_limits(s->conn)->body_timeout;
+        nsec_t timeout = s->tunnel ? NSEC_INFINITY : h1_limits(s->conn)->body_timeout;
 
         s->body_taken = s->x.bytes_in;
         s->body_deadline = after(loop_now(s->conn->thread->loop), timeout);
@@ -272,7 +272,7 @@ static bool h1_conn_body(struct h1_conn *c) {
                 return false;
         }
         s->x.bytes_in += payload.n;
-        if (s->x.bytes_in > h1_limits(c)->body) {
+        if (s->x.bytes_in > h1_limits(c)->body && !s->tunnel) {
                 h1_conn_bad_body(c, 413, EXCHANGE_END_PROXY_LIMIT, "request body is larger than limits.body");
                 return false;
         }
@@ -352,11 +352,16 @@ static void h1_conn_on_end(struct sock *sock, int result) {
                 h1_conn_close(c);
                 break;
         case H1_BODY:
-                if (c->stream->over)
+                if (c->stream->over) {
                         h1_conn_close(c);
-                else
+                } else if (c->stream->tunnel) {
+                        c->stream->body.ended = c->stream->x.body_ended = true;
+                        c->state = H1_WAIT;
+                        c->stream->x.handler->on_body(&c->stream->x, (struct slice){NULL, NULL, 0}, true);
+                } else {
                         h1_conn_bad_body(c, 400, EXCHANGE_END_CLIENT_REQUEST,
                                          "the client closed before the end of the request body");
+                }
                 break;
         case H1_LINGER:
                 h1_conn_close(c);

@@ -18,11 +18,10 @@
  *   └──────────────────────────── keep-alive ◄─────────────────────┘
  *
  *   HEAD    stream == NULL; bytes of an incomplete head are in acc
- *   BODY    stream != NULL; the request body is not complete
+ *   BODY    stream != NULL; the request body is not complete; after 101 it is whatever comes, until the client closes
  *   WAIT    stream != NULL; the request is complete, further bytes wait in pending (pipelining)
  *   LINGER  the last response was written and our side shut down; input is read and thrown away until the peer closes, so that
  *           a reset cannot destroy the response on its way (RFC 9112 9.6)
- *   TUNNEL  after 101: both directions are opaque
  *   CLOSED  sock_close() was called
  */
 
@@ -62,6 +61,7 @@ struct h1_stream {
         bool close_after;             /* the connection ends with this response */
         bool over;                    /* on_done() or on_abort() was called, the exchange is logged */
         bool discard;                 /* the rest of the request body is read and thrown away */
+        bool tunnel;                  /* after 101 */
         bool cut;                     /* the response cannot be ended: cut the connection once what is queued has left */
         bool left_known;
         uint64_t left;                /* of a response with Content-Length */

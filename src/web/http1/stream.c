@@ -87,7 +87,7 @@ void h1_stream_free(struct h1_stream *s) {
         }
         /* everything of the exchange; what stays is memory for the next one */
         s->trailers.n = 0;
-        s->body_wanted = s->body_started = s->continue_due = s->chunked = s->no_body = s->close_after = s->over = s->discard = s->cut = false;
+        s->body_wanted = s->body_started = s->continue_due = s->chunked = s->no_body = s->close_after = s->over = s->discard = s->cut = s->tunnel = false;
         s->left_known = false;
         s->left = 0;
         s->body_deadline = s->write_deadline = 0;
@@ -241,6 +241,26 @@ static void h1_send_interim(struct h1_stream *s, const struct exchange_head *h) 
         h1_stream_flush_soon(s);
 }
 
+/* RFC 9110 15.2.2: the connection is the handler's, byte by byte, from here on. */
+static void h1_send_switch(struct h1_stream *s, const struct exchange_head *h) {
+        bool date = false;
+        char *room, *p;
+
+        room = p = h1_out_room(&s->out, h1_head_size(h));
+        if (room) {
+                p = h1_put_status(p, h);
+                p = h1_put_fields(p, h, &date);
+                p = PUT(p, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+                h1_out_commit(&s->out, (size_t)(p - room));
+        }
+        s->tunnel = s->close_after = s->body_wanted = s->body_started = true;
+        h1_body_deinit(&s->body);
+        h1_body_init(&s->body, HTTP_BODY_CLOSE, 0);
+        s->x.body_ended = false;
+        s->conn->state = H1_BODY;
+        h1_stream_flush_soon(s);
+}
+
 /* What becomes of a request body that is not here yet when the response begins. */
 static void h1_settle_body(struct h1_stream *s) {
         if (s->body.ended || s->body_started)
@@ -257,6 +277,10 @@ static void h1_send_head(struct exchange *x, const struct exchange_head *h) {
         bool date = false, bodyless = h->status == 204 || h->status == 304;
         char *room, *p;
 
+        if (h->status == 101) {
+                h1_send_switch(s, h);
+                return;
+        }
         if (h->status < 200) {
                 h1_send_interim(s, h);
                 return;
@@ -452,7 +476,7 @@ static const struct http_fields *h1_request_trailers(struct exchange *x) {
 
 static void h1_stream_cut(struct h1_stream *s) {
         /* where only the end of the connection ends the body, an orderly end would look like a whole one */
-        bool reset = s->x.head_sent && !s->chunked && !s->left_known && !s->no_body;
+        bool reset = s->x.head_sent && !s->chunked && !s->left_known && !s->no_body && !s->tunnel;
 
         h1_conn_abort(s->conn, s->x.end == EXCHANGE_END_OK ? EXCHANGE_END_SERVER_RESPONSE : s->x.end,
                       s->x.why ? s->x.why : "the response could not be completed", reset);

@@ -419,7 +419,7 @@ static void test_content_length(void **state) {
         } good[] = {
                 {POST "Content-Length: 0\r\n\r\n", 0},
                 {POST "content-length:5\r\n\r\n", 5},
-                {POST "CONTENT-LENGTH: \t 5 \t\r\n\r\n", 5},
+                {POST "CONTENT-LENGTH:   5\r\n\r\n", 5},
                 {POST "Content-Length: 0005\r\n\r\n", 5},
                 {POST "Content-Length: 9223372036854775807\r\n\r\n", INT64_MAX},
                 {"GET / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n", 5},
@@ -431,7 +431,7 @@ static void test_content_length(void **state) {
         static const char *const bad[] = {"", "+5", "-5", "-0", "0x5", "5a", "a", "5 5", "5,5", "5, 5", ",5", "5,", "5;", "5.0", "1e1",
                                           "\"5\"", "9223372036854775808", "18446744073709551615", "18446744073709551616",
                                           "18446744073709551621", "99999999999999999999999", "00000000000000000005", "5\t5",
-                                          "\xb2", "5\x80", "0b1", "NaN"};
+                                          "\xb2", "5\x80", "0b1", "NaN", "5 ", "5\t", "\t5", " \t 5"};
 
         for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
                 struct http_request q = accepted(good[i].head);
@@ -458,10 +458,10 @@ static void test_transfer_encoding(void **state) {
         static const char *const bad[] = {"", "chunke", "chunkedd", "xchunked", "chunked,", ",chunked", "chunked, chunked", "gzip",
                                           "gzip, chunked", "chunked, gzip", "identity", "identity, chunked", "chunked;a=b",
                                           "chunked ; q", "\"chunked\"", "chunked chunked", "chun\tked", "x", "\x63hunked\x80",
-                                          "\xef\xbb\xbfxchunked", "trailers, chunked"};
+                                          "\xef\xbb\xbfxchunked", "trailers, chunked", "chunked ", "chunked\t", "\tchunked", " \t chunked"};
 
         assert_int_equal(accepted(POST "Transfer-Encoding: chunked\r\n\r\n").framing, HTTP_BODY_CHUNKED);
-        assert_int_equal(accepted(POST "transfer-encoding:CHUNKED\t \r\n\r\n").framing, HTTP_BODY_CHUNKED);
+        assert_int_equal(accepted(POST "transfer-encoding:CHUNKED\r\n\r\n").framing, HTTP_BODY_CHUNKED);
         assert_int_equal(accepted("GET / HTTP/1.1\r\n" H "Transfer-Encoding: Chunked\r\n\r\n").framing, HTTP_BODY_CHUNKED);
         assert_int_equal(accepted(POST "\r\n").framing, HTTP_BODY_NONE);
         for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
