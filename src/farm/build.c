@@ -244,7 +244,7 @@ static int members_build(struct build *b, struct farm *f, const struct conf_node
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return farm_turns_build(f);
 }
 
 DEFINE_CLEANUP(struct farm *, farm_free)

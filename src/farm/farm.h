@@ -111,6 +111,8 @@ struct farm {
         bool has_backups;
         uint64_t total_weight;   /* of the primaries */
         uint64_t *weight_sums;   /* of the primaries among members 0..i */
+        uint16_t *turns;         /* one round of the round robin over the primaries; NULL: too long to write down */
+        unsigned n_turns;
         char *lane_states;       /* owned: lane_state_size bytes for each lane, on cache lines of their own */
         size_t lane_state_size;
         struct farm_words words; /* enum farm_word */

@@ -26,4 +26,6 @@ void farm_words_deinit(struct farm_words *w);
 int farm_members_alloc(struct farm *f, unsigned n);
 /* Takes over the reference. */
 void farm_member_add(struct farm *f, struct server *server, unsigned weight, bool backup);
+/* After the last member. -ENOMEM. */
+int farm_turns_build(struct farm *f);
 struct farm *farm_free(struct farm *f);

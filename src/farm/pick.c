@@ -3,14 +3,18 @@
  * Which server gets a request. Every policy answers the same question, "the best member of this tier", and goes through the members
  * with the same idea of who is in it; the tiers and their order are in farm_pick().
  *
- * Round robin is the smooth weighted one (each round, everybody gains its weight and the leader pays the sum), per thread. All of a
- * thread's positions start at a random place of the cycle, so that threads do not visit the same server in step. It looks at
- * every member for every request, some nanoseconds each; that is what it costs to be exact while members come and go.
+ * Round robin is the smooth weighted one (at each step everybody gains its weight and the leader pays the sum), per thread; every thread
+ * starts at a random place of the round, so that threads do not visit the same server in step. A step looks at all members, which
+ * is a lot for a large farm. So a round of steps is written down when the farm is built, and as long as the member whose turn it is can be used,
+ * that is all there is to do. The turns of those that cannot be used are given to the others by steps, so that they are spread by
+ * weight and not to the successor.
  */
 #include "farm/farm.h"
 #include "farm/farm_internal.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
 
 struct tier {
         nsec_t now;
@@ -38,8 +42,11 @@ static inline bool is_in(const struct farm_member *m, const struct tier *t) {
 
 /* ── round robin ────────────────────────────────────────────────────────────────────────────────── */
 
+#define TURNS_WORK (1 << 20) /* members times steps that are worth it to write a round down */
+
 struct farm_lane_state {
-        uint64_t started;
+        bool started;
+        unsigned turn;
         int64_t credit[]; /* of each member */
 };
 
@@ -72,11 +79,51 @@ static int round_robin_step(const struct farm *f, int64_t *credit, const struct 
         return best;
 }
 
+static unsigned gcd(unsigned a, unsigned b) {
+        while (b > 0) {
+                unsigned rest = a % b;
+
+                a = b;
+                b = rest;
+        }
+        return a;
+}
+
+/* Steps until the round robin over the primaries is where it began; 0: there are none. */
+static uint64_t round_length(const struct farm *f) {
+        unsigned common = 0;
+
+        for (unsigned i = 0; i < f->n_members; i++)
+                if (!f->members[i].backup)
+                        common = gcd(common, f->members[i].weight);
+        return common == 0 ? 0 : f->total_weight / common;
+}
+
+int farm_turns_build(struct farm *f) {
+        uint64_t n = f->n_members <= UINT16_MAX ? round_length(f) : 0;
+        int64_t *credit;
+
+        if (f->balance != FARM_ROUND_ROBIN || n == 0 || n > TURNS_WORK / f->n_members)
+                return 0;
+        f->turns = arena_alloc(&f->arena, n * sizeof(*f->turns));
+        credit = calloc(f->n_members, sizeof(*credit));
+        if (!f->turns || !credit) {
+                free(credit);
+                return -ENOMEM;
+        }
+        for (uint64_t i = 0; i < n; i++)
+                f->turns[i] = (uint16_t)round_robin_step(f, credit, NULL, false);
+        f->n_turns = (unsigned)n;
+        free(credit);
+        return 0;
+}
+
 static void round_robin_start(const struct farm *f, struct farm_lane_state *ls, struct rand *rand) {
-        enum { MOST = 1000 }; /* steps: enough to be apart */
+        enum { MOST = 100 }; /* steps: enough to be apart */
         uint64_t steps = rand_below(rand, MIN(MAX(f->total_weight, (uint64_t)f->n_members), (uint64_t)MOST));
 
-        ls->started = 1;
+        ls->started = true;
+        ls->turn = f->n_turns > 0 ? (unsigned)rand_below(rand, f->n_turns) : 0;
         for (uint64_t i = 0; i < steps; i++) {
                 (void)round_robin_step(f, ls->credit, NULL, false);
                 if (f->has_backups)
@@ -86,9 +133,16 @@ static void round_robin_start(const struct farm *f, struct farm_lane_state *ls, 
 
 static int pick_round_robin(const struct farm *f, struct farm_lane *lane, const struct tier *t) {
         struct farm_lane_state *ls = lane_state(f, lane);
+        unsigned at;
 
         if (UNLIKELY(!ls->started))
                 round_robin_start(f, ls, &lane->rand);
+        if (f->n_turns > 0 && !t->backup) {
+                at = f->turns[ls->turn];
+                ls->turn = ls->turn + 1 == f->n_turns ? 0 : ls->turn + 1;
+                if (LIKELY(is_in(&f->members[at], t)))
+                        return (int)at;
+        }
         return round_robin_step(f, ls->credit, t, t->backup);
 }
 

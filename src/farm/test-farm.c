@@ -37,6 +37,7 @@ struct farm *test_farm_new(const char *name, enum farm_balance balance, const st
                 }
                 farm_member_add(f, s, servers[i].weight, servers[i].backup);
         }
+        assert(farm_turns_build(f) == 0);
         return f;
 }
 

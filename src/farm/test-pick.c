@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "farm/farm.h"
@@ -108,6 +109,39 @@ static void test_round_robin_while_one_is_down(void **state) {
         pick_many(f, &lane, 700, later);
         assert_in_range(later[0], 498, 502);
         assert_in_range(later[1], 99, 102);
+        farm_free(f);
+}
+
+/* The same for a farm whose round is too long to be written down: every member gets its weight to the request. */
+static void test_round_robin_long_round(void **state) {
+        static struct test_server many[100];
+        static char names[100][8];
+        unsigned seen[100] = {0};
+        struct farm_lane lane = test_lane(0, 3);
+        struct farm *f;
+
+        for (unsigned i = 0; i < 100; i++) {
+                (void)snprintf(names[i], sizeof(names[i]), "s%u", i);
+                many[i] = (struct test_server){names[i], NULL, 150 + i};
+        }
+        f = farm_of(FARM_ROUND_ROBIN, many, 100);
+        assert_int_equal(f->n_turns, 0);
+        pick_many(f, &lane, (unsigned)f->total_weight, seen);
+        for (unsigned i = 0; i < 100; i++)
+                assert_int_equal(seen[i], 150 + i);
+        farm_free(f);
+
+        for (unsigned i = 0; i < 100; i++)
+                many[i].weight = i == 0 ? 0 : 7;
+        f = farm_of(FARM_ROUND_ROBIN, many, 100);
+        assert_int_equal(f->n_turns, 99); /* equal weights: everybody once */
+        for (unsigned i = 0; i < 100; i++)
+                seen[i] = 0;
+        for (unsigned i = 1; i < 50; i++)
+                server_set_state(f->members[i].server, SERVER_DOWN);
+        pick_many(f, &lane, 99 * 50, seen);
+        for (unsigned i = 50; i < 100; i++)
+                assert_in_range(seen[i], 97, 101); /* the turns of 49 members spread over 50 */
         farm_free(f);
 }
 
@@ -449,6 +483,7 @@ int main(void) {
                 cmocka_unit_test(test_round_robin_is_smooth),
                 cmocka_unit_test(test_round_robin_starts_anywhere),
                 cmocka_unit_test(test_round_robin_while_one_is_down),
+                cmocka_unit_test(test_round_robin_long_round),
                 cmocka_unit_test(test_lanes_are_independent),
                 cmocka_unit_test(test_least_conn),
                 cmocka_unit_test(test_least_conn_over_lanes),
