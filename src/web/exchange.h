@@ -33,6 +33,7 @@
 struct exchange;
 struct route;
 struct site;
+struct sock;
 struct web_thread;
 
 /* How an exchange ended, as in the access log's "end"; who:when. */
@@ -107,6 +108,7 @@ struct exchange {
         unsigned status;           /* of the final head */
         uint64_t bytes_in;         /* of the request body */
         uint64_t bytes_out;        /* of the response body */
+        uint64_t spliced;          /* bytes that the last splice brought */
         nsec_t at_begin;           /* first byte of the request head seen */
         nsec_t at_head;            /* head complete */
         nsec_t at_connect;         /* upstream connection ready; 0: none */
@@ -122,6 +124,9 @@ struct stream_ops {
         void (*send_head)(struct exchange *x, const struct exchange_head *head);
         void (*send)(struct exchange *x, const struct slice *v, unsigned n, bool end);
         void (*send_file)(struct exchange *x, int fd, uint64_t offset, uint64_t n, bool end);
+        /* Moves the next n bytes of the response from a socket without a copy; on_sent() tells when it is over and x->spliced how many came.
+         * Returns the socket they go to; NULL: not possible with this framing, nothing happened. Only when nothing is queued. */
+        struct sock *(*splice)(struct exchange *x, struct sock *from, uint64_t n);
         void (*trailers)(struct exchange *x, const struct http_fields *trailers);
         void (*body_start)(struct exchange *x);
         void (*body_stop)(struct exchange *x);

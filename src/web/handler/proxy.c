@@ -387,8 +387,27 @@ static void proxy_on_data(void *user, struct slice data) {
         struct proxy *p = user;
 
         exchange_send(p->x, &data, 1, false);
-        if (p->x->stream->queued(p->x) > PROXY_QUEUE_HIGH)
+        if (!p->no_splice && h1_upstream_spliceable(p->u) > 0) {
+                p->splice_due = true;
                 h1_upstream_pause(p->u);
+        } else if (p->x->stream->queued(p->x) > PROXY_QUEUE_HIGH) {
+                h1_upstream_pause(p->u);
+        }
+}
+
+/* The way to the client is free: the long rest of the body goes from socket to socket. One attempt for a response. */
+static bool proxy_splice(struct proxy *p) {
+        uint64_t n = p->splice_due ? h1_upstream_spliceable(p->u) : 0;
+        struct sock *to;
+
+        p->splice_due = false;
+        p->no_splice = true;
+        to = n > 0 ? p->x->stream->splice(p->x, &p->u->sock, n) : NULL;
+        if (!to)
+                return false;
+        h1_upstream_splice_begin(p->u, to);
+        p->splicing = true;
+        return true;
 }
 
 static void proxy_on_end(void *user, const struct http_fields *trailers) {
@@ -434,8 +453,14 @@ static void proxy_start(struct exchange *x) {
 static void proxy_on_sent(struct exchange *x) {
         struct proxy *p = proxy_of(x);
 
-        if (p->u)
+        if (!p->u)
+                return;
+        if (p->splicing) {
+                p->splicing = false;
+                h1_upstream_spliced(p->u, x->spliced);
+        } else if (!proxy_splice(p)) {
                 h1_upstream_resume(p->u);
+        }
 }
 
 static void proxy_on_done(struct exchange *x) {

@@ -48,6 +48,9 @@ struct proxy {
         bool stale_retried;             /* a kept connection turned out to be closed once already */
         bool request_ended;
         bool continue_sent;
+        bool splice_due;                /* paused in order to splice once everything before is written */
+        bool splicing;
+        bool no_splice;                 /* it was tried */
         bool tunnel;                    /* 101 was answered */
         unsigned n_interim;
         enum h1_upstream_failure last;  /* of the attempts before */

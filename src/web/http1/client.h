@@ -68,6 +68,8 @@ struct h1_upstream {
         nsec_t connect_took;
         uint32_t address;        /* server_addr() number it leads to */
         enum http_method method; /* of the request under way */
+        struct sock *splice_to;  /* where the response body goes by splice just now */
+        uint64_t splice_seen;    /* bytes at the last look */
         uint8_t state;
         bool keep;               /* the server leaves it open after this response */
         bool reused;
@@ -89,6 +91,13 @@ void h1_upstream_times(struct h1_upstream *u, nsec_t first_byte, nsec_t idle);
 /* Back-pressure: no on_data() until resumed. */
 void h1_upstream_pause(struct h1_upstream *u);
 void h1_upstream_resume(struct h1_upstream *u);
+/*
+ * The rest of the response body may be moved to `to` by sock_splice(): how many bytes that is, 0 when the framing does not allow it or it is not
+ * worth it. Only while paused. The user splices, then reports with h1_upstream_spliced(), which resumes: on_end(), more data or on_fail() follow.
+ */
+uint64_t h1_upstream_spliceable(const struct h1_upstream *u);
+void h1_upstream_splice_begin(struct h1_upstream *u, struct sock *to);
+void h1_upstream_spliced(struct h1_upstream *u, uint64_t n);
 /* From or after on_end(): the user is done with it; it goes to the pool when it can serve again, else it is closed. */
 void h1_upstream_release(struct h1_upstream *u);
 /* The user lets go in the middle: closed. */

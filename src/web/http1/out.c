@@ -133,6 +133,20 @@ void h1_out_file(struct h1_out *o, int fd, uint64_t offset, size_t n) {
         o->bytes += n;
 }
 
+void h1_out_splice(struct h1_out *o, struct sock *from, size_t n) {
+        struct h1_seg *seg = h1_out_add(o);
+
+        if (!seg)
+                return;
+        seg->from = from;
+        seg->n = n;
+        o->bytes += n;
+}
+
+bool h1_out_splicing(const struct h1_out *o) {
+        return o->n_flying > 0 && o->v[0].from;
+}
+
 void h1_out_flush(struct h1_out *o) {
         unsigned n = 0;
         bool more;
@@ -146,7 +160,13 @@ void h1_out_flush(struct h1_out *o) {
                 sock_send_file(o->sock, o->v[0].fd, o->v[0].offset, o->v[0].n);
                 return;
         }
-        for (; n < o->n && n < H1_OUT_IOV && o->v[n].fd < 0; n++) {
+        if (o->v[0].from) {
+                o->n_flying = 1;
+                o->flying_bytes = o->v[0].n;
+                sock_splice(o->sock, o->v[0].from, o->v[0].n);
+                return;
+        }
+        for (; n < o->n && n < H1_OUT_IOV && o->v[n].fd < 0 && !o->v[n].from; n++) {
                 o->iov[n] = (struct iovec){(void *)(uintptr_t)o->v[n].p, o->v[n].n};
                 o->flying_bytes += o->v[n].n;
         }

@@ -18,6 +18,7 @@ struct h1_seg {
         size_t n;
         int fd;          /* >= 0: n bytes of this file from `offset`, borrowed */
         uint64_t offset;
+        struct sock *from; /* n bytes that this one receives, moved without a copy; borrowed */
 };
 
 struct h1_out {
@@ -46,7 +47,11 @@ void h1_out_text(struct h1_out *o, const char *p, size_t n);
 /* Takes the reference. */
 void h1_out_slice(struct h1_out *o, struct slice s);
 void h1_out_file(struct h1_out *o, int fd, uint64_t offset, size_t n);
+/* n bytes that `from` will receive; it must not be receiving otherwise (sock_splice()). */
+void h1_out_splice(struct h1_out *o, struct sock *from, size_t n);
 /* Hands the next part to the loop unless one is on its way. */
 void h1_out_flush(struct h1_out *o);
+/* Whether what the loop is busy with is a splice. */
+bool h1_out_splicing(const struct h1_out *o);
 /* From on_sent(): the part has left. Returns whether everything has. */
 bool h1_out_sent(struct h1_out *o);

@@ -11,8 +11,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -385,6 +387,13 @@ static uint64_t h1_min_bytes(nsec_t time) {
         return time / NSEC_PER_SEC * H1_MIN_RATE;
 }
 
+/* Whether bytes wait in the socket for the client; if not, it is not the one who is slow. */
+static bool h1_conn_unsent(const struct h1_conn *c) {
+        int n = 0;
+
+        return ioctl(c->sock.fd, SIOCOUTQ, &n) < 0 || n > 0;
+}
+
 static uint64_t h1_conn_acked(const struct h1_conn *c) {
         struct tcp_info info = {0};
         socklen_t n = sizeof(info);
@@ -412,7 +421,7 @@ static void h1_stream_timeout(struct h1_stream *s, nsec_t now) {
         if (s->write_deadline != 0 && now >= s->write_deadline) {
                 uint64_t acked = h1_conn_acked(c);
 
-                if (s->acked != UINT64_MAX && acked - s->acked < h1_min_bytes(l->write_timeout / 2) + 1) {
+                if (s->acked != UINT64_MAX && acked - s->acked < h1_min_bytes(l->write_timeout / 2) + 1 && h1_conn_unsent(c)) {
                         h1_conn_abort(c, EXCHANGE_END_CLIENT_RESPONSE, "the client did not take the response in time", true);
                         return;
                 }

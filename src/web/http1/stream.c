@@ -414,6 +414,16 @@ static void h1_send_file(struct exchange *x, int fd, uint64_t offset, uint64_t n
         h1_stream_flush_soon(s);
 }
 
+static struct sock *h1_splice(struct exchange *x, struct sock *from, uint64_t n) {
+        struct h1_stream *s = h1_stream_of(x);
+
+        if (!s->left_known || n > s->left || s->cut || s->out.n > 0)
+                return NULL;
+        h1_out_splice(&s->out, from, (size_t)n);
+        h1_stream_flush_soon(s);
+        return &s->conn->sock;
+}
+
 static void h1_set_trailers(struct exchange *x, const struct http_fields *trailers) {
         struct h1_stream *s = h1_stream_of(x);
 
@@ -542,6 +552,10 @@ void h1_stream_sent(struct h1_stream *s, int result) {
                 return;
         }
         s->write_deadline = 0;
+        if (h1_out_splicing(&s->out)) {
+                s->x.spliced = sock_spliced(&s->conn->sock);
+                (void)h1_account(s, s->x.spliced);
+        }
         if (!h1_out_sent(&s->out)) {
                 h1_stream_flush_task(&s->flush);
                 return;
@@ -565,6 +579,7 @@ const struct stream_ops h1_stream_ops = {
         .send_head = h1_send_head,
         .send = h1_send,
         .send_file = h1_send_file,
+        .splice = h1_splice,
         .trailers = h1_set_trailers,
         .body_start = h1_body_start,
         .body_stop = h1_body_stop,
