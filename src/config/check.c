@@ -196,7 +196,7 @@ static void no_value(struct config_check *c, struct conf_node *n, const struct s
                 d = check_key(c, DIAG_E115, n, "\"%.*s\" has no value", STR_FMT(n->key));
         else
                 d = check_value(c, DIAG_E115, n, "an empty item in a list");
-        diag_hint(c->diags, d, "%s%s is wanted", strchr("aeiou", strbuf_z(&wanted)[0]) ? "an " : "a ", strbuf_z(&wanted));
+        diag_hint(c->diags, d, "wanted: %s", strbuf_z(&wanted));
         n->bad = true;
         c->failed |= wanted.failed;
 }

@@ -39,6 +39,9 @@ static int set_folder(struct config *c, const char *name) {
         struct str part = slash ? (struct str){name, (size_t)(slash - name)} : STR("");
         CLEANUP(freep) char *cwd = NULL;
 
+        c->place = arena_str(&c->arena, slash == name ? STR("/") : part);
+        if (!c->place.p)
+                return -ENOMEM;
         if (name[0] == '/') {
                 c->folder = arena_str(&c->arena, part);
                 return c->folder.p ? 0 : -ENOMEM;

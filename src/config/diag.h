@@ -52,8 +52,7 @@
         X(W110, "a folder root that everybody may write to")                                           \
         X(W111, "a folder root that holds the whole system")                                           \
         X(W112, "nothing is served")                                                                   \
-        X(W113, "the worker keeps the rights of root")                                                 \
-        X(W114, "a page that is not in its folder")
+        X(W113, "the worker keeps the rights of root")
 
 enum diag_id {
 #define X(id, about) DIAG_##id,

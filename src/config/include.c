@@ -122,8 +122,8 @@ static int include_glob(struct config *c, struct diag_list *diags, const struct 
         glob_t g = {};
         int r;
 
-        if (item->text.p[0] != '/' && c->folder.n > 0)
-                pattern = arena_printf(&c->arena, "%.*s/%.*s", STR_FMT(c->folder), STR_FMT(item->text));
+        if (item->text.p[0] != '/' && c->place.n > 0)
+                pattern = arena_printf(&c->arena, "%.*s/%.*s", STR_FMT(c->place), STR_FMT(item->text));
         if (!pattern.p)
                 return -ENOMEM;
         r = glob(pattern.p, 0, NULL, &g);

@@ -15,9 +15,9 @@ struct config {
         struct conf_node *root;
         const struct schema *schema;
         struct str folder;  /* of the main file, absolute where the working directory can be told; for relative paths */
+        struct str place;   /* the same as the user wrote it; empty: the working directory */
         unsigned n_nodes;
         unsigned n_alias_nodes;
-        struct conf_mark end; /* behind the last character of the main file */
 };
 
 /* --- tree (tree.c) */

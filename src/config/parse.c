@@ -242,8 +242,12 @@ static int by_key(const void *a, const void *b) {
 static void say_twice(struct parser *p, const struct conf_node *first, const struct conf_node *again) {
         struct diag *d;
 
-        d = diag_add(p->diags, DIAG_E103, again->key_mark, again->key_end, "\"%.*s\" is defined twice: lines %u and %u",
-                     STR_FMT(again->key), first->key_mark.line, again->key_mark.line);
+        if (first->key_mark.line == again->key_mark.line)
+                d = diag_add(p->diags, DIAG_E103, again->key_mark, again->key_end, "\"%.*s\" is defined twice in line %u",
+                             STR_FMT(again->key), again->key_mark.line);
+        else
+                d = diag_add(p->diags, DIAG_E103, again->key_mark, again->key_end, "\"%.*s\" is defined twice: lines %u and %u",
+                             STR_FMT(again->key), first->key_mark.line, again->key_mark.line);
         diag_relate(p->diags, d, first->key_mark, first->key_end, "first defined here");
 }
 

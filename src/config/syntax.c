@@ -100,7 +100,7 @@ static void noticed(const struct place *p, struct diag *d) {
         struct conf_mark end = p->problem;
 
         end.column++;
-        if (p->context.line > 0 && p->problem.line != p->context.line)
+        if (p->context.line > 0 && p->problem.line != p->context.line && line_of(p->text, p->problem.line).n > 0)
                 diag_relate(p->diags, d, p->problem, end, "noticed here");
 }
 
@@ -119,14 +119,23 @@ static bool is_tab(const struct place *p) {
         return true;
 }
 
+static struct str rest_of(struct str s, const char *from) {
+        return (struct str){from, (size_t)(s.p + s.n - from)};
+}
+
 static void say_no_colon(const struct place *p, unsigned line) {
         struct str raw = line_of(p->text, line), word = content_of(raw);
         unsigned column = indent_of(raw) + 1;
+        const char *blank;
         struct diag *d;
 
         d = diag_add(p->diags, DIAG_E101, at(p, line, column), at(p, line, column + (unsigned)word.n),
                      "line %u has no \":\" after \"%.*s\"", line, STR_FMT(word));
-        diag_hint(p->diags, d, "write \"%.*s:\"", STR_FMT(word));
+        blank = memchr(word.p, ' ', word.n);
+        if (blank)
+                diag_hint(p->diags, d, "write \"%.*s:%.*s\"", (int)(blank - word.p), word.p, STR_FMT(rest_of(word, blank)));
+        else
+                diag_hint(p->diags, d, "write \"%.*s:\"", STR_FMT(word));
 }
 
 /* "mapping values are not allowed in this context": a ":" where the text before it cannot be a key. */
@@ -196,12 +205,23 @@ static bool closes_in_line(const struct place *p, char close) {
         return p->context.column < line.n && memchr(line.p + p->context.column, close, line.n - p->context.column);
 }
 
+static bool is_colon(const struct place *p) {
+        struct str line = line_of(p->text, p->problem.line);
+
+        return p->problem.column > 0 && p->problem.column <= line.n && line.p[p->problem.column - 1] == ':';
+}
+
 static bool open_bracket(const struct place *p, char open, char close) {
         struct conf_mark end = p->context;
         struct diag *d;
 
         if (p->context.line == 0)
                 return false;
+        if (p->problem.line == p->context.line && is_colon(p)) {
+                d = say(p, p->problem, 1, "a second \":\" in one value");
+                hint(p, d, "a value with \": \" in it needs quotes");
+                return true;
+        }
         if (p->problem.line == p->context.line && closes_in_line(p, close)) {
                 d = say(p, p->problem, 1, "a \",\" is missing before this");
                 hint(p, d, "text with \",\", \":\", \"[\", \"]\", \"{\" or \"}\" in it needs quotes here");
@@ -212,6 +232,53 @@ static bool open_bracket(const struct place *p, char open, char close) {
         diag_hint(p->diags, d, "its \"%c\" is missing", close);
         noticed(p, d);
         return true;
+}
+
+/* Past quotes and comments; good enough to find a bracket. Sets the mark of the innermost one that is open at the end of the text. */
+static char find_open(struct str text, struct conf_mark *ret) {
+        struct conf_mark marks[CONFIG_MAX_DEPTH], now = {1, 1, ret->file};
+        char open[CONFIG_MAX_DEPTH], quote = '\0', before = '\n';
+        unsigned depth = 0;
+
+        for (size_t i = 0; i < text.n; before = text.p[i++]) {
+                char c = text.p[i];
+
+                if (quote) {
+                        i += quote == '"' && c == '\\' && i + 1 < text.n && text.p[i + 1] != '\n';
+                        quote = c == quote ? '\0' : quote;
+                } else if ((c == '"' || c == '\'') && strchr(" \t\n[{,:", before)) {
+                        quote = c;
+                } else if (c == '#' && strchr(" \t\n", before)) {
+                        while (i + 1 < text.n && text.p[i + 1] != '\n')
+                                i++;
+                } else if (c == '[' || c == '{') {
+                        if (depth == CONFIG_MAX_DEPTH)
+                                return '\0';
+                        marks[depth] = now;
+                        open[depth++] = c;
+                } else if ((c == ']' || c == '}') && depth > 0) {
+                        depth--;
+                }
+                now.column += (c & 0xc0) != 0x80;
+                if (c == '\n')
+                        now = (struct conf_mark){now.line + 1, 1, now.file};
+        }
+        if (depth == 0)
+                return '\0';
+        *ret = marks[depth - 1];
+        return open[depth - 1];
+}
+
+/* The file ends where a value is wanted: within a bracket, most likely. */
+static bool open_at_end(const struct place *p) {
+        struct place open = *p;
+        char c;
+
+        open.context = (struct conf_mark){.file = p->file};
+        if (line_of(p->text, p->problem.line).n > 0)
+                return false;
+        c = find_open(p->text, &open.context);
+        return c && open_bracket(&open, c, c == '[' ? ']' : '}');
 }
 
 static bool open_quote(const struct place *p) {
@@ -308,6 +375,8 @@ static bool explain(const struct place *p, const char *problem, const char *cont
                 hint(p, d, "put the list on the next line, or write it as [a, b]");
                 return true;
         }
+        if (says(problem, "node content") && open_at_end(p))
+                return true;
         if (says(problem, "node content")) {
                 d = say(p, p->problem, 1, "a value is missing here");
                 return true;

@@ -167,7 +167,9 @@ static int parse_quantity(const struct schema *s, const struct unit *units, stru
         if (digits.n > 0 && rest.n == 0 && str_to_u64(digits, &v) == 0 && v > 0) {
                 err->id = DIAG_E108;
                 strbuf_addf(&err->message, "has no unit");
-                strbuf_addf(&err->hint, "did you mean \"%.*s%s\"?", STR_FMT(digits), !time && v >= 4096 ? "B" : usual);
+                if (v >= 1000) /* who thinks in thousands thinks in the small unit */
+                        usual = time ? "ms" : "B";
+                strbuf_addf(&err->hint, "did you mean \"%.*s%s\"?", STR_FMT(digits), usual);
                 return -EINVAL;
         }
         u = rest.n > 0 ? unit_find(units, rest) : &units[0];

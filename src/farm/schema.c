@@ -22,8 +22,12 @@ static int parse_address(struct str text, uint64_t *ret_value, struct strbuf *wh
         strbuf_addf(why, "is not the address of a server: %s", reason ? reason : "it cannot be read");
         if (str_to_u64(text, ret_value) == 0)
                 strbuf_addf(hint, "did you mean \":%.*s\"? It stands for 127.0.0.1:%.*s", STR_FMT(text), STR_FMT(text));
+        else if (reason && strcmp(reason, "the port is missing") == 0)
+                strbuf_addf(hint, "add the port: \"%.*s:8080\"", STR_FMT(text));
+        else if (str_starts(text, STR("http://")) || str_starts(text, STR("https://")))
+                strbuf_add_z(hint, "only host and port, without \"http://\"");
         else
-                strbuf_add_z(hint, "such as 10.0.0.1:8080, [2001:db8::1]:8080, web1.internal:8080, :8080 or unix:/run/app.sock");
+                strbuf_add_z(hint, "such as 10.0.0.1:8080, web1.internal:8080, :8080 or unix:/run/app.sock");
         return -EINVAL;
 }
 

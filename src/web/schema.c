@@ -92,7 +92,7 @@ static int parse_route(struct str text, uint64_t *ret_value, struct strbuf *why,
         if (path.n == 0 || path.p[0] != '/') {
                 strbuf_add_z(why, "is not a path: it must begin with \"/\", or with \"=/\" for this very path only");
                 if (path.n > 0 && is_path_char(path.p[0]))
-                        strbuf_addf(hint, "did you mean \"/%.*s\"?", STR_FMT(path));
+                        strbuf_addf(hint, "did you mean \"%s/%.*s\"?", path.n < text.n ? "=" : "", STR_FMT(path));
                 return -EINVAL;
         }
         if (path.n > sizeof(out)) {
