@@ -191,7 +191,7 @@ threads: {self.threads}
 io: {self.io}
 listen: "127.0.0.1:{self.port}"
 admin: none
-farms: {{app: ["127.0.0.1:{self.origin_port}"]}}
+farms: {{app: {{servers: ["127.0.0.1:{self.origin_port}"], connect: {{pool: 512}}}}}}
 sites: {{www: {{hosts: ["*"], routes: {{/: {{proxy: app}}, /static/: {{folder: {self.folder}/static}}}}}}}}
 """)
         self.launch([self.binary, "run", path], cpus)
