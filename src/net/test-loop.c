@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/test-loop.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 /* ── accepting, connecting, talking ────────────────────────────────────── */
 
@@ -213,6 +218,81 @@ static void test_emfile(void **state) {
                 fd_close(fd[i]);
         server_finish(&v);
         loop_free(l);
+}
+
+/* A descriptor that does not listen is an error that is told now and then, not a busy loop. */
+static void test_not_listening(void **state) {
+        struct loop *l = new_loop(state, NULL);
+        struct server v = {.acceptor = {.on_accept = server_accept, .on_error = server_error,
+                                        .on_stopped = server_stopped}};
+        nsec_t start = time_monotonic();
+
+        v.acceptor.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        assert_int_equal(acceptor_start(l, &v.acceptor), 0);
+        RUN_UNTIL(l, v.n_errors == 3);
+        assert_int_equal(v.error, -EINVAL);
+        assert_true(time_monotonic() - start > 150 * NSEC_PER_MSEC);
+        server_finish(&v);
+        loop_free(l);
+}
+
+static unsigned n_open(void) {
+        unsigned n = 0;
+
+        for (int fd = 0; fd < 1024; fd++)
+                n += fcntl(fd, F_GETFD) >= 0;
+        return n;
+}
+
+/* A loop and its socks leave no descriptor open, also when the loop ends right after the last on_closed(). */
+static void test_no_leak(void **state) {
+        unsigned before = n_open();
+        struct loop *l = new_loop(state, NULL);
+        struct end a, b;
+
+        ends_open(l, &a, &b);
+        sock_splice(&b.sock, &a.sock, 10); /* takes a pipe */
+        sock_recv_start(&b.sock);
+        settle(l);
+        end_close(&a);
+        end_close(&b);
+        ends_open(l, &a, &b);
+        end_close(&a);
+        sock_close(&b.sock);
+        RUN_UNTIL(l, b.closed);
+        loop_free(l);
+        assert_int_equal(n_open(), before);
+}
+
+/* Where io_uring is forbidden, AUTO is epoll and says why; asking for io_uring is an error that says why. */
+static void test_fallback(void **state) {
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        const struct sock_fprog filter = {ARRAY_SIZE(code), code};
+        const struct loop_options uring = {.backend = LOOP_URING};
+        struct loop *l = NULL;
+        const char *why = NULL;
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                bool ok = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0 &&
+                          loop_new(&l, &uring, &why) == -EPERM && why && !l &&
+                          loop_new(&l, NULL, &why) == 0 && loop_backend(l) == LOOP_EPOLL &&
+                          loop_fallback_reason(l) == why;
+
+                loop_free(l);
+                _exit(ok ? 0 : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
 }
 
 /* ── timers, tasks, posts ──────────────────────────────────────────────── */
@@ -445,7 +525,7 @@ static void test_watch(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 BOTH(test_echo), BOTH(test_thousand), BOTH(test_refused), BOTH(test_connect_given_up),
-                BOTH(test_emfile), BOTH(test_timers), BOTH(test_wait), BOTH(test_defer), BOTH(test_post),
+                BOTH(test_emfile), BOTH(test_not_listening), BOTH(test_no_leak), cmocka_unit_test(test_fallback), BOTH(test_timers), BOTH(test_wait), BOTH(test_defer), BOTH(test_post),
                 BOTH(test_stop_from_outside), BOTH(test_watch),
         };
 

@@ -826,7 +826,7 @@ static int ur_wait(struct loop *l, nsec_t timeout) {
         adapt_ring(u);
         fill_ring(u);
         feed_starved(u);
-        if (!list_empty(&l->work))
+        if (!list_empty(&l->work) || !list_empty(&l->later)) /* something found no room in the queue */
                 timeout = 0;
         r = enter(u, timeout);
         if (r < 0)
@@ -948,8 +948,11 @@ static int restrict_ring(struct uring_loop *u) {
 static void ur_free(struct loop *l) {
         struct uring_loop *u = uring_of(l);
 
-        if (u->have_ring)
+        if (u->have_ring) {
+                if (u->enabled) /* descriptors may still have to be closed */
+                        (void)io_uring_submit(&u->ring);
                 io_uring_queue_exit(&u->ring);
+        }
         for (unsigned i = 0; i < RING_BUFS; i++)
                 u->in_ring[i] = buf_unref(u->in_ring[i]);
         if (u->bufs)
