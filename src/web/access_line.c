@@ -179,12 +179,14 @@ static struct str end_text(enum exchange_end end) {
         return texts[end];
 }
 
-static char *put_client(char *out, const struct addr *a) {
+static char *put_client(char *out, const struct exchange *x) {
         char text[ADDR_TEXT_MAX];
 
         out = PUT(out, ",\"client\":\"");
-        if (a)
-                out = access_escape(out, (struct str){text, addr_format_host(a, text)});
+        if (x->client_text.n > 0)
+                out = access_escape(out, x->client_text);
+        else if (x->client)
+                out = access_escape(out, (struct str){text, addr_format_host(x->client, text)});
         *out++ = '"';
         return out;
 }
@@ -256,7 +258,7 @@ size_t access_line_format(char *out, struct access_clock *clock, struct str node
         p = PUT_TEXT(p, "node", node, ACCESS_NAME_MAX);
         if (x->site)
                 p = PUT_TEXT(p, "site", x->site->name, ACCESS_NAME_MAX);
-        p = put_client(p, x->client);
+        p = put_client(p, x);
         p = put_request(p, x);
         p = PUT_NUMBER(p, "status", x->status);
         p = PUT_NUMBER(p, "bytes_in", x->bytes_in);

@@ -93,6 +93,7 @@ struct exchange {
         void *state;               /* the handler's */
         const struct stream_ops *stream;
         const struct addr *client; /* peer address */
+        struct str client_text;    /* the same as text, without port */
         const struct addr *local;
         bool tls;
         struct str path;           /* normalised (dot segments gone), still encoded; routing went by it; `strip` already taken off */

@@ -88,7 +88,7 @@ static char *proxy_put_forwarded(char *p, const struct proxy_head *h) {
                 p = put(p, f->value);
                 p = PUT(p, ", ");
         }
-        p += addr_format_host(x->client, p);
+        p = put(p, x->client_text);
         if (!has_proto)
                 p = x->tls ? PUT(p, "\r\nX-Forwarded-Proto: https") : PUT(p, "\r\nX-Forwarded-Proto: http");
         if (!has_host && x->req.authority.n > 0) {

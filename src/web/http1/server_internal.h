@@ -25,6 +25,8 @@
  *   CLOSED  sock_close() was called
  */
 
+#include <arpa/inet.h>
+
 #include "web/exchange.h"
 #include "web/http1/body.h"
 #include "web/http1/out.h"
@@ -93,7 +95,9 @@ struct h1_conn {
                 struct sockaddr sa;
                 struct sockaddr_in6 in6;
         } peer;
-        socklen_t peer_len;     /* 0: not asked yet */
+        socklen_t peer_len;     /* 0: not known */
+        uint8_t peer_text_n;
+        char peer_text[INET6_ADDRSTRLEN]; /* without port; made for the first request */
 };
 
 /* server.c */

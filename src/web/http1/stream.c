@@ -106,6 +106,18 @@ void h1_streams_free(struct web_thread *t) {
         t->n_free_streams = 0;
 }
 
+/* Many requests come from one connection, and printing an address costs as much as the rest of a head. */
+static struct str h1_conn_peer_text(struct h1_conn *c, const struct addr *peer) {
+        if (c->peer_text_n == 0) {
+                char text[ADDR_TEXT_MAX];
+                size_t n = addr_format_host(peer, text);
+
+                c->peer_text_n = (uint8_t)MIN(n, sizeof(c->peer_text));
+                memcpy(c->peer_text, text, c->peer_text_n);
+        }
+        return (struct str){c->peer_text, c->peer_text_n};
+}
+
 static void h1_stream_setup(struct h1_stream *s) {
         struct h1_conn *c = s->conn;
         struct exchange *x = &s->x;
@@ -118,6 +130,7 @@ static void h1_stream_setup(struct h1_stream *s) {
         x->thread = c->thread;
         x->stream = &h1_stream_ops;
         x->client = &s->client;
+        x->client_text = h1_conn_peer_text(c, &s->client);
         x->local = &c->port->addr;
         x->at_begin = c->head_begin;
         x->at_head = loop_now(c->thread->loop);
