@@ -252,14 +252,15 @@ static void test_torn_line(void **state) {
         l = log_to(dup(fd), 1, c);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
         write_until(l, c, object, WORKER_LOG_DROPPED_ERROR);
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_size, 1000);
         access_log_set_fd(l, dup(next));
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
         (void)access_log_free(l);
         assert_int_equal(count_lines(fd) + count_lines(next), counters_sum(c, object, WORKER_LOG_LINES));
-        assert_int_equal(pread(next, &first, 1, 0), 1);
-        assert_int_equal(first, '{');
+        /* the writer may have been about to write the rest to the old one */
+        if (pread(next, &first, 1, 0) == 1)
+                assert_int_equal(first, '{');
         (void)counters_free(c);
         (void)close(fd);
         (void)close(next);

@@ -62,8 +62,6 @@ struct file_cache {
         struct entry *buckets[N_BUCKETS];
 };
 
-DEFINE_CLEANUP(struct file_cache *, file_cache_free)
-
 int file_cache_new(struct file_cache **ret, const struct file_cache_limits *limits) {
         struct file_cache *c = calloc(1, sizeof(*c));
 
