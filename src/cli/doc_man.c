@@ -54,37 +54,41 @@ static void add_escaped(struct strbuf *out, const char *text) {
         }
 }
 
-static void add_item(struct strbuf *out, const char *word, const char *text) {
-        strbuf_addf(out, "\t%s: ", word);
+static void add_fact(struct strbuf *out, const char *word, const char *text) {
+        strbuf_addf(out, ". %s: ", word);
         add_escaped(out, text);
-        strbuf_add_z(out, "++\n");
 }
 
-static void add_entry(struct strbuf *out, const char *path, const struct schema *s) {
+/* The facts in one line: type, default and what else there is to know. */
+static void add_facts(struct strbuf *out, const struct schema *s) {
         CLEANUP(strbuf_deinit) struct strbuf type = STRBUF_INIT;
 
         schema_describe(s, &type);
+        strbuf_add_z(out, "\tType: ");
+        add_escaped(out, strbuf_z(&type));
+        out->failed |= type.failed;
+        if (s->flags & SCHEMA_REQUIRED)
+                strbuf_add_z(out, ". Required");
+        else if (s->dflt_from)
+                add_fact(out, "Default: that of the top level", s->dflt_from);
+        else if (s->dflt && s->dflt[0] && strcmp(s->dflt, "{}") != 0)
+                add_fact(out, "Default", s->dflt);
+        if (s->with)
+                add_fact(out, "Only beside", s->with);
+        if (s->flags & SCHEMA_RESTART)
+                strbuf_add_z(out, ". A change needs a restart");
+        if (s->example)
+                add_fact(out, "Example", s->example);
+        strbuf_add_z(out, "\n\n");
+}
+
+static void add_entry(struct strbuf *out, const char *path, const struct schema *s) {
         strbuf_add_char(out, '*');
         add_escaped(out, path);
         strbuf_add_z(out, "*\n\t");
         add_escaped(out, s->help ? s->help : "");
         strbuf_add_z(out, "\n\n");
-        if (s->flags & SCHEMA_REQUIRED)
-                add_item(out, "Required", "yes");
-        else if (s->dflt_from)
-                add_item(out, "Default", s->dflt_from);
-        else if (s->dflt && s->dflt[0] && strcmp(s->dflt, "{}") != 0)
-                add_item(out, "Default", s->dflt);
-        if (s->with)
-                add_item(out, "Only beside", s->with);
-        if (s->flags & SCHEMA_RESTART)
-                add_item(out, "A change needs", "a restart");
-        if (s->example)
-                add_item(out, "Example", s->example);
-        add_item(out, "Type", strbuf_z(&type));
-        out->n -= 3; /* the last line is not broken */
-        strbuf_add_z(out, "\n\n");
-        out->failed |= type.failed;
+        add_facts(out, s);
 }
 
 static void add_keys(struct strbuf *out, const char *prefix, const struct schema *map);

@@ -38,13 +38,13 @@ void node_path(const struct conf_node *n, struct strbuf *out);
 
 /* --- text to tree (scan.c, parse.c, syntax.c) */
 
-/* Characters that libyaml would take or count differently from what people see. 0, -EBADMSG (said), -ENOMEM. */
-int scan_text(struct diag_list *diags, unsigned file);
+/* Characters that libyaml would take or count differently from what people see. 0 and the place behind the last one; -EBADMSG (said). */
+int scan_text(struct diag_list *diags, unsigned file, struct conf_mark *ret_end);
 /* The first document of source `file`. 0 (perhaps with errors added that leave a tree worth checking), -EBADMSG, -ENOMEM. */
 int parse_source(struct config *c, struct diag_list *diags, unsigned file, struct conf_node **ret);
 struct yaml_parser_s;
-/* Says in our words what libyaml found. */
-void syntax_explain(struct diag_list *diags, unsigned file, const struct yaml_parser_s *y);
+/* Says in our words what libyaml found. `end`: behind the last character of the file. */
+void syntax_explain(struct diag_list *diags, struct conf_mark end, const struct yaml_parser_s *y);
 
 /* --- include (include.c) */
 
@@ -65,9 +65,8 @@ struct value_error {
 
 /* Reads text as s says. 0 and *ret; -EINVAL and *err filled in. */
 int value_parse(const struct schema *s, struct str text, uint64_t *ret, struct value_error *err);
-/* 90000000000 as "90s", 65536 as "64KiB": the shortest exact form. */
-void value_format_duration(nsec_t t, struct strbuf *out);
-void value_format_size(uint64_t n, struct strbuf *out);
+/* A value of s's type as the user would write it, in the largest unit that is exact: 90s, 64KiB. */
+void value_format(const struct schema *s, uint64_t v, struct strbuf *out);
 
 /* --- the check (check.c, fill.c) */
 

@@ -27,6 +27,7 @@ struct parser {
         struct config *config;
         struct diag_list *diags;
         unsigned file;
+        struct conf_mark end; /* behind the last character */
         yaml_parser_t yaml;
         struct conf_node *root;
         struct conf_node *stack[CONFIG_MAX_DEPTH]; /* open maps and lists */
@@ -37,7 +38,10 @@ struct parser {
         unsigned n_anchors;
 };
 
+/* At the end of a text without a final line end libyaml is already one line further. */
 static struct conf_mark mark_of(const struct parser *p, yaml_mark_t m) {
+        if (m.line >= p->end.line)
+                return p->end;
         return (struct conf_mark){(unsigned)m.line + 1, (unsigned)m.column + 1, p->file};
 }
 
@@ -290,7 +294,7 @@ static int on_end(struct parser *p, const yaml_event_t *e) {
 }
 
 static int on_alias(struct parser *p, const yaml_event_t *e) {
-        struct conf_node *n;
+        struct conf_node *n = NULL;
         int r;
 
         if (wants_key(p))
@@ -338,7 +342,7 @@ static int run(struct parser *p) {
                 if (!yaml_parser_parse(&p->yaml, &e)) {
                         if (p->yaml.error == YAML_MEMORY_ERROR)
                                 return -ENOMEM;
-                        syntax_explain(p->diags, p->file, &p->yaml);
+                        syntax_explain(p->diags, p->end, &p->yaml);
                         return -EBADMSG;
                 }
                 r = on_event(p, &e);
@@ -364,7 +368,7 @@ int parse_source(struct config *c, struct diag_list *diags, unsigned file, struc
         struct str text = diags->sources[file].text;
         int r;
 
-        r = scan_text(diags, file);
+        r = scan_text(diags, file, &p.end);
         if (r < 0)
                 return r;
         if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)

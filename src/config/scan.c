@@ -90,7 +90,7 @@ static bool is_blank(struct str text) {
         return true;
 }
 
-int scan_text(struct diag_list *diags, unsigned file) {
+int scan_text(struct diag_list *diags, unsigned file, struct conf_mark *ret_end) {
         struct scanner s = {.diags = diags, .text = diags->sources[file].text, .mark = {1, 1, file}};
         struct conf_mark whole = {0, 0, file};
         struct diag *d;
@@ -117,5 +117,6 @@ int scan_text(struct diag_list *diags, unsigned file) {
                 if (r < 0)
                         return r;
         }
+        *ret_end = s.mark;
         return 0;
 }

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "config/internal.h"
+
 const struct schema *schema_key(const struct schema *map, struct str name) {
         SCHEMA_FOREACH(k, map)
                 if (str_eq(name, str_of(k->name)))
@@ -56,8 +58,12 @@ static void describe_scalar(const struct schema *s, struct strbuf *out) {
         } else {
                 strbuf_add_z(out, s->unit ? s->unit : names[s->type]);
         }
-        if (s->type == SCHEMA_INT && s->max > 0)
-                strbuf_addf(out, " from %llu to %llu", (unsigned long long)s->min, (unsigned long long)s->max);
+        if ((s->type == SCHEMA_INT || s->type == SCHEMA_DURATION || s->type == SCHEMA_SIZE) && s->max > s->min) {
+                strbuf_add_z(out, " from ");
+                value_format(s, s->min, out);
+                strbuf_add_z(out, " to ");
+                value_format(s, s->max, out);
+        }
 }
 
 static const char *plural(const char *word, char out[32]) {

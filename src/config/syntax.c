@@ -384,23 +384,8 @@ static bool explain(const struct place *p, const char *problem, const char *cont
         return is_tab(p);
 }
 
-/* At the end of a text without a final line end libyaml is already one line further. */
-static void keep_inside(struct place *p) {
-        unsigned lines = 1;
-        struct str last;
-
-        for (size_t i = 0; i < p->text.n; i++)
-                lines += p->text.p[i] == '\n';
-        if (p->problem.line <= lines)
-                return;
-        last = line_of(p->text, lines);
-        p->problem = at(p, lines, 1);
-        for (size_t i = 0; i < last.n; i++)
-                p->problem.column += (last.p[i] & 0xc0) != 0x80;
-}
-
-void syntax_explain(struct diag_list *diags, unsigned file, const yaml_parser_t *y) {
-        struct place p = {.diags = diags, .file = file, .text = diags->sources[file].text};
+void syntax_explain(struct diag_list *diags, struct conf_mark text_end, const yaml_parser_t *y) {
+        struct place p = {.diags = diags, .file = text_end.file, .text = diags->sources[text_end.file].text};
         struct conf_mark end;
         struct diag *d;
 
@@ -409,7 +394,8 @@ void syntax_explain(struct diag_list *diags, unsigned file, const yaml_parser_t 
         p.problem = at(&p, (unsigned)y->problem_mark.line + 1, (unsigned)y->problem_mark.column + 1);
         if (y->context && (y->context_mark.line > 0 || y->context_mark.column > 0 || y->context_mark.index > 0 || says(y->context, "flow")))
                 p.context = at(&p, (unsigned)y->context_mark.line + 1, (unsigned)y->context_mark.column + 1);
-        keep_inside(&p);
+        if (p.problem.line > text_end.line)
+                p.problem = text_end;
         if (explain(&p, y->problem, y->context))
                 return;
         end = p.problem;

@@ -55,22 +55,13 @@ static void format_units(const struct unit *units, uint64_t v, struct strbuf *ou
         strbuf_add_z(out, best->name);
 }
 
-void value_format_duration(nsec_t t, struct strbuf *out) {
-        if (t == 0)
+void value_format(const struct schema *s, uint64_t v, struct strbuf *out) {
+        if (s->type == SCHEMA_DURATION && v == 0)
                 strbuf_add_z(out, "0s");
-        else
-                format_units(durations, t, out);
-}
-
-void value_format_size(uint64_t n, struct strbuf *out) {
-        format_units(sizes, n, out);
-}
-
-static void format_value(const struct schema *s, uint64_t v, struct strbuf *out) {
-        if (s->type == SCHEMA_DURATION)
-                value_format_duration(v, out);
+        else if (s->type == SCHEMA_DURATION)
+                format_units(durations, v, out);
         else if (s->type == SCHEMA_SIZE)
-                value_format_size(v, out);
+                format_units(sizes, v, out);
         else
                 strbuf_add_u64(out, v);
 }
@@ -83,12 +74,12 @@ static int check_range(const struct schema *s, uint64_t v, struct value_error *e
         err->id = DIAG_E107;
         strbuf_add_z(&err->message, low ? "is too small: " : "is too large: ");
         if (s->max > 0) {
-                format_value(s, s->min, &err->message);
+                value_format(s, s->min, &err->message);
                 strbuf_add_z(&err->message, " to ");
-                format_value(s, s->max, &err->message);
+                value_format(s, s->max, &err->message);
         } else {
                 strbuf_add_z(&err->message, "at least ");
-                format_value(s, s->min, &err->message);
+                value_format(s, s->min, &err->message);
         }
         strbuf_add_z(&err->message, " is allowed");
         if (v == 0 && s->flags & SCHEMA_NONE)
