@@ -360,8 +360,10 @@ static void test_wait(void **state) {
         char log[32] = "";
         struct note a;
 
-        assert_int_equal(loop_run_once(l, 10 * NSEC_PER_MSEC), 0);
-        assert_true(time_monotonic() - start >= 9 * NSEC_PER_MSEC);
+        for (unsigned n = 0; time_monotonic() - start < 10 * NSEC_PER_MSEC; n++) {
+                assert_true(n < 5); /* a signal may end a wait early, but it does wait */
+                assert_int_equal(loop_run_once(l, 10 * NSEC_PER_MSEC), 0);
+        }
         note_start(&a, l, 'a', log, 30 * NSEC_PER_MSEC);
         start = time_monotonic();
         RUN_UNTIL(l, a.fired);
