@@ -12,14 +12,18 @@ static bool is_plain_char(char c) {
 /* Words that other readers of YAML would not take for text. */
 static bool looks_typed(struct str s) {
         static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "y", "n", "null", "~", ".inf", ".nan"};
-        bool number = true;
+        bool number = true, digit = false;
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (str_ieq(s, str_of(words[i])))
                         return true;
-        for (size_t i = 0; i < s.n; i++)
-                number = number && ((s.p[i] >= '0' && s.p[i] <= '9') || strchr("+-._:eExXoO", s.p[i]));
-        return number;
+        for (size_t i = 0; i < s.n; i++) {
+                bool is_digit = s.p[i] >= '0' && s.p[i] <= '9';
+
+                number = number && (is_digit || strchr("+-._:eExXoO", s.p[i]));
+                digit = digit || is_digit;
+        }
+        return number && digit;
 }
 
 static bool is_plain(struct str s, bool typed) {

@@ -15,6 +15,9 @@ static void say_unknown(struct config_check *c, const struct conf_node *n, const
         unsigned shown = 0;
         struct diag *d;
 
+        d = check_value(c, DIAG_E201, n, "%s \"%.*s\" does not exist", item->name, STR_FMT(n->text));
+        if (!d)
+                return; /* nobody will see a hint */
         CONF_FOREACH(entry, dict) {
                 suggest_try(&suggest, entry->key);
                 if (shown++ < NAMES_SHOWN)
@@ -22,7 +25,6 @@ static void say_unknown(struct config_check *c, const struct conf_node *n, const
         }
         if (shown > NAMES_SHOWN)
                 strbuf_addf(&names, " … and %u more", shown - NAMES_SHOWN);
-        d = check_value(c, DIAG_E201, n, "%s \"%.*s\" does not exist", item->name, STR_FMT(n->text));
         near = suggest.best.p ? node_child(dict, suggest.best) : NULL;
         if (near && near->key_mark.line > 0)
                 diag_hint(c->diags, d, "did you mean \"%.*s\"? (defined at line %u)", STR_FMT(suggest.best), near->key_mark.line);
