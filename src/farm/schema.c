@@ -239,7 +239,7 @@ static const struct schema connect_keys[] = {
                 .name = "pool",
                 .type = SCHEMA_INT,
                 .max = 65536,
-                .dflt = "256",
+                .dflt = "1024",
                 .help = "Idle connections that are kept open to each server, over all threads; 0 keeps none.",
                 .example = "64",
         },
@@ -358,7 +358,7 @@ static void check_retry(struct config_check *c, const struct conf_node *n);
                 .keys = connect_keys,                                                                                     \
                 .dflt = "{}",                                                                                             \
                 .help = "Connections to the servers.",                                                                    \
-                .example = "{timeout: 1s, pool: 256}",                                                                    \
+                .example = "{timeout: 1s, pool: 1024}",                                                                    \
         },                                                                                                                \
         {                                                                                                                 \
                 .name = "retry",                                                                                          \

@@ -31,6 +31,7 @@ struct thread_generation *thread_generation_unref(struct thread_generation *g) {
         if (--g->refs > 0)
                 return NULL;
         web_generation_unref(g->shared);
+        free(g->fields);
         free(g);
         return NULL;
 }

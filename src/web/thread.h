@@ -29,6 +29,7 @@ struct thread_generation {
         struct web_config *config;     /* of shared */
         struct http1_limits http1;     /* of config->limits */
         unsigned refs;                 /* the thread's own plus one per exchange */
+        struct http_field *fields;     /* owned; http1.fields of them: where heads are parsed to */
 };
 
 /* A listening address, for as long as the thread accepts on it or a connection that came through it lives. */

@@ -185,6 +185,8 @@ static void web_swap_free(struct web_swap *s, unsigned n_parts, unsigned n_fds) 
                 for (unsigned k = 0; s->parts[i].fds && k < n_fds; k++)
                         (void)fd_close(s->parts[i].fds[k]);
                 free(s->parts[i].fds);
+                if (s->parts[i].generation)
+                        free(s->parts[i].generation->fields);
                 free(s->parts[i].generation);
         }
         free(s);
@@ -238,6 +240,9 @@ static int web_swap_prepare(struct web_swap *s, struct web_generation *g, const 
                 p->generation->http1.target = g->config->limits.target;
                 p->generation->http1.head = g->config->limits.head;
                 p->generation->http1.fields = g->config->limits.fields;
+                p->generation->fields = calloc(g->config->limits.fields, sizeof(*p->generation->fields));
+                if (!p->generation->fields)
+                        return -ENOMEM;
         }
         return 0;
 }

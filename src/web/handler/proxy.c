@@ -121,6 +121,12 @@ static void proxy_hold(struct proxy *p, struct slice data) {
                 proxy_release_held(p);
                 return;
         }
+        if (!p->held)
+                p->held = arena_alloc(p->x->arena, PROXY_HELD_MAX * sizeof(*p->held));
+        if (!p->held) {
+                p->body_lost = true;
+                return;
+        }
         buf_ref(data.buf);
         p->held[p->n_held++] = data;
         p->held_bytes += data.n;

@@ -39,7 +39,7 @@ struct proxy {
         unsigned n_tried;
         nsec_t at_sent;
         struct timer await_continue;
-        struct slice held[PROXY_HELD_MAX];
+        struct slice *held;             /* PROXY_HELD_MAX of them, once there is one */
         unsigned n_held;
         size_t held_bytes;
         bool over;

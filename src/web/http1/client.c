@@ -226,7 +226,7 @@ struct h1_upstream *h1_upstream_get(struct web_thread *t, struct server *s, cons
                 if (!u)
                         return NULL;
         }
-        p->max_idle = MAX(settings->pool / t->web->n_threads, 1u);
+        p->max_idle = settings->pool > 0 ? MAX(settings->pool / t->web->n_threads, 1u) : 0;
         u->keepalive = settings->keepalive;
         u->ops = ops;
         u->user = user;

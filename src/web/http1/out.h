@@ -10,7 +10,7 @@
 
 struct web_thread;
 
-enum { H1_OUT_IOV = 16 };
+enum { H1_OUT_IOV = 8 };
 
 struct h1_seg {
         struct buf *buf; /* one reference, or NULL */

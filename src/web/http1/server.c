@@ -24,6 +24,7 @@
 enum { H1_MIN_RATE = 128 };
 /* LINGER: how much and how long we read only to be polite. */
 enum { H1_LINGER_BYTES = 1 << 20 };
+enum { H1_HEAD_COPY_MAX = 2048 };
 #define H1_LINGER_TIME (2 * NSEC_PER_SEC)
 
 static const struct sock_ops h1_conn_sock_ops;
@@ -181,11 +182,61 @@ static int h1_conn_accumulate(struct h1_conn *c) {
         return 0;
 }
 
+/*
+ * A small head moves to the exchange's memory before it is parsed: the receive buffer, sixteen times as large, is free again at
+ * once and still in the cache for the next one.
+ */
+static const char *h1_conn_head_bytes(struct h1_conn *c, struct h1_stream *s, size_t *ret_n) {
+        char *copy;
+
+        if (c->acc) {
+                *ret_n = c->acc_n;
+                return c->acc->data;
+        }
+        *ret_n = c->pending.n;
+        if (c->pending.n > H1_HEAD_COPY_MAX)
+                return c->pending.p;
+        copy = arena_alloc(&s->arena, c->pending.n);
+        return copy ? memcpy(copy, c->pending.p, c->pending.n) : c->pending.p;
+}
+
+/* Out of the array that all heads of the thread are parsed to. */
+static int h1_stream_keep_fields(struct h1_stream *s) {
+        struct http_fields *f = &s->x.req.fields;
+        size_t size = f->n * sizeof(*f->v);
+        struct http_field *v = arena_alloc(&s->arena, size);
+
+        if (!v)
+                return -ENOMEM;
+        if (size > 0)
+                memcpy(v, f->v, size);
+        f->v = v;
+        f->max = f->n;
+        return 0;
+}
+
+/* The head is complete and `n` bytes long; its bytes at `head`. */
+static void h1_conn_take_head(struct h1_conn *c, struct h1_stream *s, const char *head, size_t n) {
+        if (c->acc) {
+                s->head = c->acc;
+                if (n < c->acc_n)
+                        c->pending = (struct slice){buf_ref(c->acc), c->acc->data + n, c->acc_n - n};
+                c->acc = NULL;
+                c->acc_n = 0;
+                return;
+        }
+        if (head == c->pending.p)
+                s->head = buf_ref(c->pending.buf);
+        h1_conn_pending_skip(c, n);
+}
+
 /* Returns false when there is nothing more to do with what is there. */
 static bool h1_conn_head(struct h1_conn *c) {
         const struct http1_limits *limits = &c->thread->generation->http1;
         enum http1_reject why = HTTP1_REJECT_NONE;
         struct h1_stream *s;
+        const char *head;
+        size_t there;
         ssize_t n;
 
         s = h1_stream_new(c);
@@ -197,7 +248,8 @@ static bool h1_conn_head(struct h1_conn *c) {
         }
         if (c->head_begin == 0)
                 c->head_begin = loop_now(c->thread->loop);
-        n = http1_parse_request(c->acc ? c->acc->data : c->pending.p, c->acc ? c->acc_n : c->pending.n, limits, &s->x.req, &why);
+        head = h1_conn_head_bytes(c, s, &there);
+        n = http1_parse_request(head, there, limits, &s->x.req, &why);
         if (n == HTTP1_NEED_MORE) {
                 h1_stream_free(s);
                 if (!c->acc) {
@@ -214,16 +266,12 @@ static bool h1_conn_head(struct h1_conn *c) {
                 h1_conn_refuse(c, s, http1_reject_status(why), EXCHANGE_END_CLIENT_REQUEST, http1_reject_text(why));
                 return false;
         }
-        if (c->acc) {
-                s->head = c->acc;
-                if ((size_t)n < c->acc_n)
-                        c->pending = (struct slice){buf_ref(c->acc), c->acc->data + n, c->acc_n - (size_t)n};
-                c->acc = NULL;
-                c->acc_n = 0;
-        } else {
-                s->head = buf_ref(c->pending.buf);
-                h1_conn_pending_skip(c, (size_t)n);
+        if (h1_stream_keep_fields(s) < 0) {
+                h1_stream_free(s);
+                h1_conn_close(c);
+                return false;
         }
+        h1_conn_take_head(c, s, head, (size_t)n);
         c->stream = s;
         h1_body_init(&s->body, s->x.req.framing, s->x.req.content_length);
         c->state = s->body.ended ? H1_WAIT : H1_BODY;

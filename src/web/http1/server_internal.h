@@ -48,11 +48,8 @@ struct h1_stream {
         struct h1_out out;
         struct task flush;
         struct h1_body body;          /* of the request */
-        struct buf *head;             /* what the request's slices point into */
-        struct http_field *fields;    /* owned, n_fields long */
-        unsigned n_fields;
-        struct http_field trailer_fields[16];
-        struct http_fields request_trailers; /* in trailer_fields */
+        struct buf *head;             /* what the request's slices point into; NULL: the arena */
+        struct http_fields request_trailers; /* in the arena, as is its array */
         struct http_fields trailers;  /* of the response, in the arena */
         struct thread_generation *generation;
         bool body_wanted;             /* the handler asked for the request body */

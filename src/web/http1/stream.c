@@ -13,8 +13,9 @@
 #include "web/http1/server.h"
 
 enum {
-        H1_STREAMS_KEPT = 64,      /* per thread */
-        H1_ARENA_BLOCK = 2048,
+        H1_STREAMS_KEPT = 1024,    /* per thread */
+        H1_ARENA_BLOCK = 4000,     /* head, fields and the handler's state of an ordinary request */
+        H1_TRAILERS_MAX = 64,
         H1_DISCARD_MAX = 64 << 10, /* a request body up to here is read only to keep the connection */
 };
 
@@ -39,13 +40,11 @@ static struct h1_stream *h1_stream_alloc(void) {
 static void h1_stream_destroy(struct h1_stream *s) {
         h1_out_clear(&s->out, true);
         arena_deinit(&s->arena);
-        free(s->fields);
         free(s);
 }
 
 struct h1_stream *h1_stream_new(struct h1_conn *c) {
         struct web_thread *t = c->thread;
-        unsigned n_fields = t->generation->http1.fields;
         struct h1_stream *s = t->free_streams;
 
         if (s) {
@@ -56,18 +55,9 @@ struct h1_stream *h1_stream_new(struct h1_conn *c) {
                 if (!s)
                         return NULL;
         }
-        if (s->n_fields < n_fields) {
-                free(s->fields);
-                s->fields = calloc(n_fields, sizeof(*s->fields));
-                s->n_fields = s->fields ? n_fields : 0;
-                if (!s->fields) {
-                        h1_stream_destroy(s);
-                        return NULL;
-                }
-        }
         memset(&s->x, 0, sizeof(s->x));
-        s->x.req.fields.v = s->fields;
-        s->x.req.fields.max = n_fields;
+        s->x.req.fields.v = t->generation->fields;
+        s->x.req.fields.max = t->generation->http1.fields;
         s->conn = c;
         return s;
 }
@@ -159,7 +149,7 @@ void h1_stream_abort(struct h1_stream *s, enum exchange_end end, const char *why
 void h1_stream_refuse(struct h1_stream *s, unsigned status, const char *why) {
         if (!s->x.stream) {
                 /* nothing of the head can be trusted */
-                s->x.req = (struct http_request){.minor = 1, .fields = {.v = s->fields}};
+                s->x.req = (struct http_request){.minor = 1, };
                 h1_stream_setup(s);
         }
         s->x.handler = NULL;
@@ -486,10 +476,12 @@ static void h1_body_stop(struct exchange *x) {
 
 static const struct http_fields *h1_request_trailers(struct exchange *x) {
         struct h1_stream *s = h1_stream_of(x);
-        struct http_fields f = {.v = s->trailer_fields, .max = ARRAY_SIZE(s->trailer_fields)};
+        struct http_fields f = {.max = H1_TRAILERS_MAX};
 
-        if (s->body.framing != HTTP_BODY_CHUNKED || !s->body.ended || http1_chunked_trailers(&s->body.chunked, &f) < 0 ||
-            f.n == 0)
+        if (s->body.framing != HTTP_BODY_CHUNKED || !s->body.ended || !s->body.chunked.trailer)
+                return NULL;
+        f.v = arena_alloc(&s->arena, f.max * sizeof(*f.v));
+        if (!f.v || http1_chunked_trailers(&s->body.chunked, &f) < 0 || f.n == 0)
                 return NULL;
         s->request_trailers = f;
         return &s->request_trailers;
