@@ -45,11 +45,11 @@ for p in $programs; do
                 echo "$t: $(find test/fuzz/"$t" -type f | wc -l) inputs"
                 continue
         fi
-        dict=test/fuzz/$t.dict
-        [ -f "$dict" ] || dict=test/fuzz/http1.dict
+        dict=test/fuzz/$(basename "$(dirname "$p")").dict # words for all targets of a folder
+        if [ -f "$dict" ]; then dict=-dict=$dict; else dict=; fi
         start=$(date +%s)
         # shellcheck disable=SC2086
-        if $build/"$p" -runs="$FUZZ_RUNS" -max_len=512 -dict="$dict" -artifact_prefix=$build/findings/"$t"- \
+        if $build/"$p" -runs="$FUZZ_RUNS" -max_len=512 $dict -artifact_prefix=$build/findings/"$t"- \
                 -verbosity=0 -print_final_stats=1 $FUZZ_ARGS "$corpus" test/fuzz/"$t" > "$log" 2>&1; then
                 found=nothing
         else
