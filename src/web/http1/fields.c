@@ -205,27 +205,39 @@ static int note_field(struct http1_cursor *c, struct http1_head *h, struct http_
         return 1;
 }
 
-/*
- * Whether Connection may name this field to have it removed. Not the fields that tenon or the servers behind it rely on: a client
- * must not be able to take away its own X-Forwarded-For or Authorization on the way. RFC 9110 7.6.1 forbids senders to name such
- * fields; we leave them in place.
- */
-static bool may_be_named(const struct http_field *f) {
+/* Fields that tenon or the servers behind it rely on. */
+static bool is_relied_on(struct str name) {
         static const struct str forwarded = STR("x-forwarded-"), real_ip = STR("x-real-ip");
 
-        if (f->id != HTTP_FIELD_OTHER)
-                return false;
-        return !(f->name.n >= forwarded.n && str_ieq((struct str){f->name.p, forwarded.n}, forwarded)) &&
-               !str_ieq(f->name, real_ip);
+        return http_field_lookup(name) != HTTP_FIELD_OTHER || str_ieq(name, real_ip) ||
+               (name.n >= forwarded.n && str_ieq((struct str){name.p, forwarded.n}, forwarded));
 }
 
+/*
+ * CGI and its heirs make the same variable of "X-Forwarded-For" and "X_Forwarded_For". A name with "_" that would become that of a
+ * field we rely on is legal, but does not go further: else it would say what the true one must not be made to say.
+ */
+static bool is_disguised(struct str name) {
+        char dashed[32];
+
+        if (name.n > sizeof(dashed) || !memchr(name.p, '_', name.n))
+                return false;
+        for (size_t i = 0; i < name.n; i++)
+                dashed[i] = name.p[i] == '_' ? '-' : name.p[i];
+        return is_relied_on((struct str){dashed, name.n});
+}
+
+/*
+ * Marks the fields that a Connection value names. Not those that are relied on: a client must not be able to take away its
+ * own X-Forwarded-For or Authorization on the way. RFC 9110 7.6.1 forbids senders to name such fields; we leave them in place.
+ */
 static void mark_named(struct http_fields *fields, struct str list) {
         struct str option;
 
         while (http_list_next(&list, &option))
                 for (unsigned i = 0; i < fields->n; i++)
                         if (fields->v[i].name.n == option.n && str_ieq(fields->v[i].name, option) &&
-                            may_be_named(&fields->v[i]))
+                            !is_relied_on(fields->v[i].name))
                                 fields->v[i].hop_by_hop = true;
 }
 
@@ -245,7 +257,9 @@ int http1_field_section(struct http1_cursor *c, struct http1_head *h, struct htt
                 r = http1_field_line(c, f);
                 if (UNLIKELY(r <= 0))
                         return r;
-                if (f->id != HTTP_FIELD_OTHER) {
+                if (f->id == HTTP_FIELD_OTHER) {
+                        f->hop_by_hop = is_disguised(f->name);
+                } else {
                         r = note_field(c, h, f);
                         if (UNLIKELY(r <= 0))
                                 return r;

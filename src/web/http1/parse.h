@@ -11,8 +11,8 @@
  *    a path, an http or https URI, for CONNECT host:port, for OPTIONS also "*". Of an absolute target and Host, the target wins, but
  *    Host must be there and valid all the same.
  *  - Host: http/authority.h. It may be empty where the target says the host, and with HTTP/1.0.
- *  - Field values may hold bytes from 0x80 on. Field names may hold "_": who maps names to variables (CGI) must mind that "-" and "_"
- *    meet there.
+ *  - Field values may hold bytes from 0x80 on. Field names may hold "_"; where the name with "-" instead is one that tenon or
+ *    servers rely on (X_Forwarded_For, Content_Length), the field is hop_by_hop: CGI and its heirs cannot tell the two apart.
  *  - Transfer-Encoding and Content-Length: one field, one value, no white space but spaces in front. HTTP/1.0 has no
  *    Transfer-Encoding. Any method may have a body, but CONNECT and TRACE.
  *  - A status line may lack the space before an empty reason.

@@ -556,6 +556,10 @@ static void test_hop_by_hop(void **state) {
         hop_by_hop("Connection: x-forwarded-for, X-Forwarded-Proto, x-forwarded-port, x-real-ip, x-forwardedfor\r\n"
                    "X-Forwarded-For: a\r\nX-Forwarded-Proto: a\r\nX-Forwarded-Port: a\r\nX-Real-IP: a\r\nX-ForwardedFor: a\r\n",
                    "100001");
+        /* Names that CGI cannot tell from those. */
+        hop_by_hop("X_Forwarded_For: a\r\nX-Forwarded_Proto: a\r\nx_real_ip: a\r\nX_Forwarded_Anything: a\r\nContent_Length: 5\r\n"
+                   "Transfer_Encoding: chunked\r\nX_Other: a\r\nA_b: a\r\nContent__Length: 5\r\n_: a\r\n",
+                   "1111110000");
         hop_by_hop("Connection: 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\r\n31: a\r\n",
                    "11");
         REFUSED(GET "Connection: 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32\r\n\r\n",
