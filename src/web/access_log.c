@@ -245,7 +245,8 @@ static void writer_wait(struct access_log *l, enum drained d, int timeout_ms) {
 
         (void)poll(p, d == DRAINED_BLOCKED ? 2 : 1, timeout_ms);
         __atomic_store_n(&l->hurried, false, __ATOMIC_RELAXED);
-        (void)!read(l->wake, &n, sizeof(n)); /* nothing there: time-out */
+        if (p[0].revents)
+                (void)!read(l->wake, &n, sizeof(n)); /* only to make it quiet again */
 }
 
 static void writer_sleep(struct access_log *l) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "web/site.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "config/config.h"
 #include "web/handler/test-stream.h"
 #include "web/route/netlist.h"
 
@@ -78,6 +80,19 @@ static void test_limits(void **state) {
         (void)fake_web_free(f);
 }
 
+/* A folder that is not there shows before the configuration is used, with its place. */
+static void test_folder_missing(void **state) {
+        struct config *c = fake_web_load("sites: {s: {folder: /nothing/here}}\n");
+        struct web_config *w = NULL;
+        char *why = NULL;
+
+        assert_int_equal(web_config_build(&w, c, NULL, NULL, &why), -ENOENT);
+        assert_string_equal(why, "line 1: cannot open folder \"/nothing/here\": No such file or directory");
+        assert_null(w);
+        free(why);
+        (void)config_free(c);
+}
+
 /* A site whose counters found no place works all the same. */
 static void test_counters(void **state) {
         struct fake_web *f = fake_web_new("sites: {s: {respond: x}}\n");
@@ -118,6 +133,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_listens),
                 cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_folder_missing),
                 cmocka_unit_test(test_counters),
                 cmocka_unit_test(test_routes),
         };

@@ -30,7 +30,7 @@ static const struct schema root_keys[] = {
 
 static const struct schema root = {.name = "file", .type = SCHEMA_MAP, .keys = root_keys, .help = "x"};
 
-static struct config *load(const char *yaml) {
+struct config *fake_web_load(const char *yaml) {
         struct strbuf text = STRBUF_INIT;
         struct diag_list diags;
         struct config *c = NULL;
@@ -49,7 +49,7 @@ static struct config *load(const char *yaml) {
 }
 
 struct fake_web *fake_web_new(const char *yaml) {
-        struct config *c = load(yaml);
+        struct config *c = fake_web_load(yaml);
         struct fake_web *f = calloc(1, sizeof(*f));
         struct farm_set *farms;
         char *why = NULL;
@@ -59,7 +59,7 @@ struct fake_web *fake_web_new(const char *yaml) {
         assert_int_equal(farm_set_declare(config_root(c), f->counters), 0);
         assert_int_equal(web_config_declare(config_root(c), f->counters), 0);
         assert_int_equal(farm_set_build(&farms, config_root(c), f->counters, NULL, &why), 0);
-        if (web_config_build(&f->config, config_root(c) ? c : NULL, farms, f->counters, &why) < 0)
+        if (web_config_build(&f->config, c, farms, f->counters, &why) < 0)
                 fail_msg("%s", why);
         (void)config_free(c); /* nothing of it is kept */
         f->web.counters = f->counters;

@@ -31,7 +31,10 @@ struct answer {
         char route[64];
 };
 
-/* Fails the test when the configuration has mistakes. `yaml` holds the keys below the top level that concern the web. */
+struct config;
+
+/* Fails the test when the configuration has mistakes. `yaml`: those of the top-level keys that concern the web. */
+struct config *fake_web_load(const char *yaml);
 struct fake_web *fake_web_new(const char *yaml);
 struct fake_web *fake_web_free(struct fake_web *f);
 /* One request; `fields` as in the answer, may be NULL. The result is the caller's (answer_deinit()). Host is "a.test". */
