@@ -63,6 +63,27 @@ int cli_usage(struct cli *cli, const char *fmt, ...) {
         return CLI_USAGE;
 }
 
+/* The words of a text that begin with "--". */
+static void try_options(struct suggest *s, const char *text) {
+        while (text && (text = strstr(text, "--"))) {
+                size_t n = strcspn(text, " ]|=\n");
+
+                suggest_try(s, (struct str){text, n});
+                text += n;
+        }
+}
+
+static int unknown_option(struct cli *cli, const char *arg) {
+        struct suggest s = {.wanted = {arg, strcspn(arg, "=")}};
+
+        try_options(&s, cli->command->usage);
+        try_options(&s, cli->command->options);
+        try_options(&s, "--help --quiet --verbose --no-color");
+        if (s.best.p)
+                return cli_usage(cli, "unknown option %s; did you mean %.*s?", arg, STR_FMT(s.best));
+        return cli_usage(cli, "unknown option %s", arg);
+}
+
 int cli_arguments(struct cli *cli, int max) {
         bool literal = false;
 
@@ -73,7 +94,7 @@ int cli_arguments(struct cli *cli, int max) {
                         literal = true;
                         remove_argument(cli, i--);
                 } else if (!literal && arg[0] == '-' && arg[1] != '\0') {
-                        return cli_usage(cli, "unknown option %s", arg);
+                        return unknown_option(cli, arg);
                 }
         }
         if (cli->argc - 1 > max)
