@@ -61,6 +61,17 @@ static void number(struct printer *p, double v, size_t width) {
         pad(p->out, start, width, true);
 }
 
+/* What is counted has no fractions. */
+static void count(struct printer *p, uint64_t v, size_t width) {
+        size_t start = p->out->n;
+
+        if (v < 1000)
+                strbuf_add_u64(p->out, v);
+        else
+                status_format_number(p->out, (double)v);
+        pad(p->out, start, width, true);
+}
+
 static void percent(struct printer *p, uint64_t part, uint64_t whole) {
         double v = whole ? 100.0 * (double)part / (double)whole : 0;
 
@@ -112,9 +123,9 @@ static void print_node(struct printer *p) {
         strbuf_add_z(out, "TRAFFIC  ");
         number(p, s->rate, 0);
         strbuf_add_z(out, " req/s · ");
-        number(p, (double)s->connections, 0);
+        count(p, s->connections, 0);
         strbuf_add_z(out, " connections · ");
-        number(p, (double)s->accepted, 0);
+        count(p, s->accepted, 0);
         strbuf_addf(out, " accepted · %llu refused · %llu malformed requests\n", (unsigned long long)s->refused,
                     (unsigned long long)s->malformed);
         for (unsigned i = 0; i < s->n_listeners; i++)
@@ -138,10 +149,10 @@ static size_t name_width(const struct status *s) {
 static void print_site(struct printer *p, const struct status_site *v, size_t width) {
         column(p, v->name, width);
         number(p, v->rate, 7);
-        number(p, (double)v->requests, 9);
-        number(p, (double)v->in_flight, 9);
-        number(p, (double)v->client_errors, 8);
-        number(p, (double)v->server_errors, 8);
+        count(p, v->requests, 9);
+        count(p, v->in_flight, 9);
+        count(p, v->client_errors, 8);
+        count(p, v->server_errors, 8);
         strbuf_addf(p->out, "  %.*s\n", STR_FMT(v->hosts));
 }
 
@@ -158,7 +169,7 @@ static void print_server(struct printer *p, const struct status_server *v, size_
         /* the padding must not count the colour */
         start = strlen(v->state);
         paint(p, v->usable ? GREEN : v->weight == 0 ? YELLOW : RED, v->state);
-        for (; start < 9; start++)
+        for (; start < 10; start++)
                 strbuf_add_char(p->out, ' ');
         start = p->out->n;
         if (v->since)
@@ -166,11 +177,11 @@ static void print_server(struct printer *p, const struct status_server *v, size_
         else
                 strbuf_add_char(p->out, '-');
         pad(p->out, start, 8, false);
-        number(p, (double)v->weight, 4);
+        count(p, v->weight, 4);
         number(p, v->rate, 7);
-        number(p, (double)v->requests, 9);
-        number(p, (double)v->in_flight, 9);
-        number(p, (double)v->errors, 8);
+        count(p, v->requests, 9);
+        count(p, v->in_flight, 9);
+        count(p, v->errors, 8);
         strbuf_addf(p->out, "  %s%s", v->address, v->backup ? " (backup)" : "");
         if (v->check) {
                 strbuf_addf(p->out, " · %s", v->check);
@@ -191,15 +202,15 @@ static void print_farm(struct printer *p, const struct status_farm *f, struct st
         (void)snprintf(text, sizeof(text), "%u/%u up", f->n_usable, f->n_servers);
         start = strlen(text);
         paint(p, f->n_usable == f->n_servers ? GREEN : f->n_usable > 0 ? YELLOW : RED, text);
-        for (; start < 21; start++)
+        for (; start < 22; start++)
                 strbuf_add_char(p->out, ' ');
         number(p, f->rate, 7);
-        number(p, (double)f->requests, 9);
+        count(p, f->requests, 9);
         strbuf_add_z(p->out, "         ");
-        number(p, (double)f->errors, 8);
+        count(p, f->errors, 8);
         strbuf_addf(p->out, "  %s · %llu retries · ", f->balance, (unsigned long long)f->retries);
-        percent(p, f->errors, f->requests);
-        strbuf_add_z(p->out, " errors\n");
+        percent(p, f->errors, f->requests + f->errors);
+        strbuf_add_z(p->out, " of attempts failed\n");
         for (unsigned i = 0; i < f->n_servers; i++)
                 if (server.n == 0 || str_eq(server, str_of(f->servers[i].name)))
                         print_server(p, &f->servers[i], width);
@@ -207,7 +218,7 @@ static void print_farm(struct printer *p, const struct status_farm *f, struct st
 
 static void print_farms_title(struct printer *p, size_t width) {
         column(p, "FARM", width);
-        strbuf_add_z(p->out, "state    since    w    req/s requests in flight  errors\n");
+        strbuf_add_z(p->out, "state     since    w    req/s requests in flight  errors\n");
 }
 
 static void print_attention(struct printer *p, const struct status_attention *v, unsigned n) {

@@ -113,12 +113,12 @@ static void test_text(void **state) {
         assert_has(&b, "28.1k req/s");
         assert_has(&b, "LISTEN   0.0.0.0:80  http://localhost/\n");
         assert_has(&b, "app      1/2 up");
-        assert_has(&b, "web2   down     4m");
+        assert_has(&b, "web2   down      4m");
         assert_has(&b, "! farm app: server web2 is down");
         assert_null(strchr(strbuf_z(&b), '\033'));
         strbuf_clear(&b);
         assert_int_equal(status_format_text(&s, STR("app/web2"), true, &b), 0);
-        assert_has(&b, "\033[31mdown\033[0m     4m");
+        assert_has(&b, "\033[31mdown\033[0m      4m");
         assert_null(strstr(strbuf_z(&b), "web1"));
         assert_int_equal(status_format_text(&s, STR("app/web3"), false, &b), -ENOENT);
         assert_int_equal(status_format_text(&s, STR("nothing"), false, &b), -ENOENT);

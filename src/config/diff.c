@@ -128,9 +128,15 @@ static bool equal(const struct conf_node *a, const struct conf_node *b) {
         return true;
 }
 
+enum {
+        GROUP_DEPTH = 3, /* farms.shop.servers is a group, as is farms.shop */
+};
+
 struct differ {
         struct config_diff *d;
         struct strbuf path;
+        unsigned depth;
+        size_t group; /* bytes of the path that name the group */
 };
 
 static struct str keep(struct config_diff *d, struct str s) {
@@ -160,42 +166,36 @@ static bool needs_restart(const struct conf_node *n) {
         return false;
 }
 
-/* The n-th word of a path, from 0; empty when there are not so many. */
-static struct str word(struct str path, unsigned n) {
-        while (n > 0 && path.n > 0) {
-                const char *dot = memchr(path.p, '.', path.n);
-                size_t skip = dot ? (size_t)(dot - path.p) + 1 : path.n;
+/* The keys from the root down to n; at most max of them. Returns how many there are. */
+static unsigned ancestry(const struct conf_node *n, struct str *keys, unsigned max) {
+        unsigned depth = 0;
 
-                path.p += skip;
-                path.n -= skip;
-                n--;
-        }
-        if (path.n > 0) {
-                const char *dot = memchr(path.p, '.', path.n);
-
-                path.n = dot ? (size_t)(dot - path.p) : path.n;
-        }
-        return path;
+        for (const struct conf_node *p = n; p->parent; p = p->parent)
+                depth += p->key.n > 0;
+        for (unsigned i = depth; n->parent; n = n->parent)
+                if (n->key.n > 0 && --i < max)
+                        keys[i] = n->key;
+        return depth;
 }
 
-static struct str effect_of(struct str path, enum config_change_kind kind, bool restart, const struct conf_node *n) {
-        struct str top = word(path, 0), part = word(path, 2), last = n->key;
+static struct str effect_of(enum config_change_kind kind, bool restart, const struct conf_node *n) {
+        struct str keys[4] = {{NULL, 0}};
+        unsigned depth = ancestry(n, keys, ARRAY_SIZE(keys));
+        bool farm = str_eq(keys[0], STR("farms"));
 
         if (restart)
                 return STR("needs a restart");
-        if (str_eq(top, STR("listen")) || (str_eq(top, STR("sites")) && str_eq(part, STR("listen"))))
+        if (str_eq(keys[0], STR("listen")) || (str_eq(keys[0], STR("sites")) && str_eq(keys[2], STR("listen"))))
                 return kind == CONFIG_ADDED     ? STR("new listener")
                        : kind == CONFIG_REMOVED ? STR("stops listening; open connections go on")
                                                 : STR("");
-        if (str_eq(top, STR("farms")) && str_eq(part, STR("servers")) && word(path, 4).n == 0)
-                return kind == CONFIG_ADDED     ? STR("gets requests at once")
-                       : kind == CONFIG_REMOVED ? STR("gets no new requests; those in flight finish")
-                                                : STR("");
-        if (str_eq(top, STR("farms")) && str_eq(last, STR("weight")))
+        if (farm && depth == 4 && str_eq(keys[2], STR("servers")) && kind != CONFIG_CHANGED)
+                return kind == CONFIG_ADDED ? STR("gets requests at once") : STR("gets no new requests; those in flight finish");
+        if (farm && str_eq(n->key, STR("weight")))
                 return STR("immediate");
-        if (str_eq(top, STR("farms")) && str_eq(part, STR("check")))
+        if (farm && str_eq(keys[2], STR("check")))
                 return STR("from the next check on");
-        if (str_eq(top, STR("log")) || str_eq(top, STR("accept")))
+        if (str_eq(keys[0], STR("log")) || str_eq(keys[0], STR("accept")) || str_eq(keys[0], STR("cluster")))
                 return STR("immediate");
         return STR("new requests");
 }
@@ -216,9 +216,10 @@ static void add(struct differ *c, enum config_change_kind kind, const struct con
         v = &d->v[d->n++];
         *v = (struct config_change){.kind = kind, .restart = needs_restart(after ? after : before)};
         v->path = keep(d, (struct str){strbuf_z(&c->path), c->path.n});
+        v->group = c->group;
         v->before = keep_value(d, before);
         v->after = keep_value(d, after);
-        v->effect = effect_of(v->path, kind, v->restart, after ? after : before);
+        v->effect = effect_of(kind, v->restart, after ? after : before);
 }
 
 static void compare(struct differ *c, const struct conf_node *a, const struct conf_node *b);
@@ -226,6 +227,9 @@ static void compare(struct differ *c, const struct conf_node *a, const struct co
 static size_t enter(struct differ *c, struct str key) {
         size_t n = c->path.n;
 
+        if (c->depth <= GROUP_DEPTH)
+                c->group = n;
+        c->depth++;
         if (n > 0)
                 strbuf_add_char(&c->path, '.');
         strbuf_add_str(&c->path, key);
@@ -233,6 +237,9 @@ static size_t enter(struct differ *c, struct str key) {
 }
 
 static void leave(struct differ *c, size_t n) {
+        c->depth--;
+        if (c->depth <= GROUP_DEPTH)
+                c->group = n;
         c->path.n = n;
         if (c->path.p)
                 c->path.p[n] = '\0';
@@ -281,7 +288,8 @@ static void compare_lists(struct differ *c, const struct conf_node *a, const str
 }
 
 static void compare(struct differ *c, const struct conf_node *a, const struct conf_node *b) {
-        if (equal(a, b))
+        /* a default that follows another key is said where that key is */
+        if (equal(a, b) || (a->is_default && b->is_default))
                 return;
         if (a->kind != b->kind || a->is_none || b->is_none || a->kind == CONF_SCALAR)
                 add(c, CONFIG_CHANGED, a, b);
@@ -310,21 +318,6 @@ void config_diff_deinit(struct config_diff *d) {
 }
 
 /* ── text ──────────────────────────────────────────────────────────────── */
-
-/* How much of a path is the group that it is shown under: farms.shop.servers, sites.www.routes, farms.shop; none for a key of the
- * top level. Names cannot hold dots at these places without being quoted here as they are. */
-static size_t group_length(struct str path) {
-        static const unsigned depth_max = 3;
-        const char *dots[3] = {NULL};
-        unsigned n = 0;
-
-        for (size_t i = 0; i < path.n && n < depth_max; i++)
-                if (path.p[i] == '.')
-                        dots[n++] = path.p + i;
-        if (n == 0)
-                return 0;
-        return (size_t)(dots[n - 1] - path.p);
-}
 
 static void pad_to(struct strbuf *out, size_t start, size_t width) {
         while (out->n - start < width && !out->failed)
@@ -363,7 +356,7 @@ void config_diff_format(const struct config_diff *d, struct strbuf *out, bool co
         struct str group = STR("");
 
         for (unsigned i = 0; i < d->n; i++) {
-                size_t n = group_length(d->v[i].path);
+                size_t n = d->v[i].group;
                 struct str mine = {d->v[i].path.p, n};
 
                 if (n > 0 && !str_eq(mine, group))

@@ -24,6 +24,7 @@ struct config_change {
         struct str before; /* as the user would write it, in flow style; empty when added */
         struct str after;  /* empty when removed */
         struct str effect; /* what follows from it, where that is known; may be empty */
+        size_t group;      /* bytes of the path that say what it belongs to; 0: the file */
         bool restart;      /* the schema says that only a restart can change it */
 };
 

@@ -308,10 +308,11 @@ static int start(struct agent *a) {
         a->worker.options = (struct worker_options){
                 .n_threads = a->current->n_threads,
                 .io = a->current->io,
-                .user = geteuid() == 0 ? a->current->user : "",
                 .counters_fd = counters_fd(a->counters),
                 .access_log_fd = a->access_log_fd,
         };
+        /* a name that is too long is the name of nobody: the worker says so */
+        (void)snprintf(a->worker.options.user, sizeof(a->worker.options.user), "%s", geteuid() == 0 ? a->current->user : "");
         r = worker_start(&a->worker);
         if (r < 0)
                 return complain("cannot start the worker", r);

@@ -56,7 +56,7 @@ struct worker_ops {
 struct worker_options {
         unsigned n_threads;
         enum loop_backend io;
-        const char *user;  /* "" = stay who we are */
+        char user[64];     /* "" = stay who we are */
         int counters_fd;   /* borrowed */
         int access_log_fd; /* borrowed; -1: none */
 };
