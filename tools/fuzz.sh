@@ -41,7 +41,7 @@ for p in $programs; do
         log=$build/fuzz-$t.log
         mkdir -p "$corpus"
         if $merge; then
-                $build/"$p" -merge=1 -use_counters=0 -max_len=512 test/fuzz/"$t" "$corpus" > "$log" 2>&1
+                $build/"$p" -set_cover_merge=1 -use_counters=0 -max_len=512 test/fuzz/"$t" "$corpus" > "$log" 2>&1
                 echo "$t: $(find test/fuzz/"$t" -type f | wc -l) inputs"
                 continue
         fi
