@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The fields and their order are in docs; keys whose value is not there are left out, numbers are always there.
- * The room is checked once, by the caller, for the longest line that can be; nothing here looks at it again.
+ * The fields and their order are in docs; keys whose value is not there are left out, numbers are always
+ * there. The room is checked once, by the caller, for the longest line that can be; nothing here looks at it
+ * again.
  */
 
 #include "web/access_line.h"
@@ -13,18 +14,21 @@
 #include "web/request_id.h"
 #include "web/site.h"
 
-_Static_assert(ACCESS_LINE_MAX >= ACCESS_ESCAPED_MAX(ACCESS_PATH_MAX + ACCESS_QUERY_MAX + ACCESS_AGENT_MAX + ACCESS_REFERER_MAX +
-                                                     9 * ACCESS_NAME_MAX + ADDR_TEXT_MAX),
+_Static_assert(ACCESS_LINE_MAX >=
+                       ACCESS_ESCAPED_MAX(ACCESS_PATH_MAX + ACCESS_QUERY_MAX + ACCESS_AGENT_MAX +
+                                          ACCESS_REFERER_MAX + 9 * ACCESS_NAME_MAX + ADDR_TEXT_MAX),
                "the longest line fits: eight names, and one more for keys and numbers");
 
 /* ── escaping ──────────────────────────────────────────────────────────── */
 
-/* Eight bytes at a time: whether any is a control character, quote, backslash or not ASCII. Exact about "any", not about which. */
+/* Eight bytes at a time: whether any is a control character, quote, backslash or not ASCII. Exact about
+ * "any", not about which. */
 static bool any_special(uint64_t w) {
         const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
         uint64_t quote = w ^ ones * '"', backslash = w ^ ones * '\\', del = w ^ ones * 0x7f;
-        /* x - 1 borrows through the high bit of a byte only if the byte was 0; w - 0x20 likewise if it was below 0x20. False alarms
-         * come only above a true one, and bytes with the high bit set are special anyway. */
+        /* x - 1 borrows through the high bit of a byte only if the byte was 0; w - 0x20 likewise if it was
+         * below 0x20. False alarms come only above a true one, and bytes with the high bit set are special
+         * anyway. */
         uint64_t t = (w - ones * 0x20) | (quote - ones) | (backslash - ones) | (del - ones) | w;
 
         return t & high;
@@ -34,7 +38,8 @@ static bool is_continuation(unsigned char c) {
         return (c & 0xc0) == 0x80;
 }
 
-/* Bytes of the valid UTF-8 sequence at p (RFC 3629: shortest form, no surrogates, up to U+10FFFF); 0: there is none. p[0] >= 0x80. */
+/* Bytes of the valid UTF-8 sequence at p (RFC 3629: shortest form, no surrogates, up to U+10FFFF); 0: there
+ * is none. p[0] >= 0x80. */
 static size_t utf8_sequence(const unsigned char *p, size_t n) {
         if (p[0] >= 0xc2 && p[0] <= 0xdf)
                 return n >= 2 && is_continuation(p[1]) ? 2 : 0;
@@ -46,7 +51,9 @@ static size_t utf8_sequence(const unsigned char *p, size_t n) {
         if (p[0] >= 0xf0 && p[0] <= 0xf4) {
                 unsigned char low = p[0] == 0xf0 ? 0x90 : 0x80, high = p[0] == 0xf4 ? 0x8f : 0xbf;
 
-                return n >= 4 && p[1] >= low && p[1] <= high && is_continuation(p[2]) && is_continuation(p[3]) ? 4 : 0;
+                return n >= 4 && p[1] >= low && p[1] <= high && is_continuation(p[2]) && is_continuation(p[3])
+                               ? 4
+                               : 0;
         }
         return 0;
 }
@@ -223,7 +230,8 @@ static char *put_timers(char *out, const struct exchange *x, nsec_t now) {
         if (x->at_connect)
                 out = put_ms(PUT(out, ",\"connect\":"), between(x->at_head, x->at_connect));
         if (x->at_first_byte)
-                out = put_ms(PUT(out, ",\"first_byte\":"), between(x->at_connect ? x->at_connect : x->at_head, x->at_first_byte));
+                out = put_ms(PUT(out, ",\"first_byte\":"),
+                             between(x->at_connect ? x->at_connect : x->at_head, x->at_first_byte));
         out = put_ms(PUT(out, ",\"total\":"), between(x->at_begin, now));
         *out++ = '}';
         return out;
@@ -247,7 +255,8 @@ static char *put_work(char *out, const struct exchange *x) {
         return PUT_NUMBER(out, "retries", x->retries);
 }
 
-size_t access_line_format(char *out, struct access_clock *clock, struct str node, const struct exchange *x, nsec_t now, nsec_t wall) {
+size_t access_line_format(char *out, struct access_clock *clock, struct str node, const struct exchange *x,
+                          nsec_t now, nsec_t wall) {
         char *p = out;
 
         p = put_time(PUT(p, "{\"time\":\""), clock, wall - between(x->at_begin, now));

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * One ring of bytes a lane, one producer (the web thread) and one consumer (the writer). The ring's memory is mapped twice, one behind the
- * other, so a line is always contiguous, and a line is formatted straight into it.
+ * One ring of bytes a lane, one producer (the web thread) and one consumer (the writer). The ring's memory is
+ * mapped twice, one behind the other, so a line is always contiguous, and a line is formatted straight into
+ * it.
  *
  *      tail         sent              head
  *       │ written    │ to be written   │ free, at least a line's worth or the line is dropped
  *       └ start of the line that was written in part, if one was
  *
- * The writer looks every TICK while there is traffic, so a web thread makes no system call to tell it; after a while without any it
- * sleeps, and the next line wakes it. When writing fails, lines stay in the rings and the writer tries again: nothing is lost before a ring
- * is full. On a new descriptor a line that was written in part begins anew.
+ * The writer looks every TICK while there is traffic, so a web thread makes no system call to tell it; after
+ * a while without any it sleeps, and the next line wakes it. When writing fails, lines stay in the rings and
+ * the writer tries again: nothing is lost before a ring is full. On a new descriptor a line that was written
+ * in part begins anew.
  *
- * A pipe may be shared with others and then must not be made non-blocking; poll() says when PIPE_BUF bytes fit, and no more are given to it.
+ * A pipe may be shared with others and then must not be made non-blocking; poll() says when PIPE_BUF bytes
+ * fit, and no more are given to it.
  */
 
 #include "web/access_log.h"
@@ -133,15 +136,19 @@ void access_log_write(struct access_log *l, unsigned lane_index, const struct ex
                 counter_add(&lane->words[failing ? WORKER_LOG_DROPPED_ERROR : WORKER_LOG_DROPPED_FULL], 1);
                 return;
         }
-        n = access_line_format(lane->ring + (lane->head & (l->size - 1)), &lane->clock, node, x, time_monotonic(), time_wall());
+        n = access_line_format(lane->ring + (lane->head & (l->size - 1)), &lane->clock, node, x,
+                               time_monotonic(), time_wall());
         counter_add(&lane->words[WORKER_LOG_LINES], 1);
-        /* Either the writer sees this line when it looks for the last time before sleeping, or we see that it sleeps. */
+        /* Either the writer sees this line when it looks for the last time before sleeping, or we see that it
+         * sleeps. */
         __atomic_store_n(&lane->head, lane->head + n, __ATOMIC_SEQ_CST);
-        if (UNLIKELY(__atomic_load_n(&l->asleep, __ATOMIC_SEQ_CST)) && __atomic_exchange_n(&l->asleep, false, __ATOMIC_SEQ_CST))
+        if (UNLIKELY(__atomic_load_n(&l->asleep, __ATOMIC_SEQ_CST)) &&
+            __atomic_exchange_n(&l->asleep, false, __ATOMIC_SEQ_CST))
                 wake_writer(l);
         else if (UNLIKELY(lane->head - lane->seen_tail > l->size / 2)) {
                 lane->seen_tail = __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE);
-                if (lane->head - lane->seen_tail > l->size / 2 && !__atomic_exchange_n(&l->hurried, true, __ATOMIC_RELAXED))
+                if (lane->head - lane->seen_tail > l->size / 2 &&
+                    !__atomic_exchange_n(&l->hurried, true, __ATOMIC_RELAXED))
                         wake_writer(l);
         }
 }
@@ -204,7 +211,8 @@ static enum drained drain_lane(struct access_log *l, unsigned i, size_t *ret_n) 
 
         while (lane->sent < head) {
                 const char *last;
-                ssize_t r = write_some(l, lane->ring + (lane->sent & (l->size - 1)), (size_t)(head - lane->sent));
+                ssize_t r =
+                        write_some(l, lane->ring + (lane->sent & (l->size - 1)), (size_t)(head - lane->sent));
 
                 __atomic_store_n(&l->failing, r < 0, __ATOMIC_RELAXED);
                 if (r <= 0)
@@ -212,7 +220,9 @@ static enum drained drain_lane(struct access_log *l, unsigned i, size_t *ret_n) 
                 *ret_n += (size_t)r;
                 last = memrchr(lane->ring + (lane->sent & (l->size - 1)), '\n', (size_t)r);
                 if (last) /* everything up to there is out */
-                        __atomic_store_n(&lane->tail, lane->sent + (uint64_t)(last + 1 - (lane->ring + (lane->sent & (l->size - 1)))),
+                        __atomic_store_n(&lane->tail,
+                                         lane->sent + (uint64_t)(last + 1 -
+                                                                 (lane->ring + (lane->sent & (l->size - 1)))),
                                          __ATOMIC_RELEASE);
                 lane->sent += (uint64_t)r;
                 l->partial = lane->sent == lane->tail ? -1 : (int)i;

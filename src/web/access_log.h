@@ -6,8 +6,9 @@
  *
  *      web thread ── formats into its lane's ring ──►  writer thread ── writev() ──►  file, pipe, socket
  *
- * A full ring (the reader of the pipe sleeps) or a failing write (the disk is full) loses lines and counts them, in COUNTERS_WORKER of the
- * lane. A line is never written in part, except at the very end of a disk; its rest follows when there is room again.
+ * A full ring (the reader of the pipe sleeps) or a failing write (the disk is full) loses lines and counts
+ * them, in COUNTERS_WORKER of the lane. A line is never written in part, except at the very end of a disk;
+ * its rest follows when there is room again.
  */
 
 #include <stdint.h>
@@ -30,12 +31,14 @@ struct access_log_options {
 struct access_log_rules {
         const struct str *skip;    /* paths, exact or, with a final slash, whatever is below; copied */
         unsigned n_skip;
-        unsigned sample;           /* per mille of the rest; requests that failed (5xx, or not ended well) are always written */
+        unsigned sample; /* per mille of the rest; requests that failed (5xx, or not ended well) are always
+                            written */
 };
 
 /* Starts the writer thread. */
 int access_log_new(struct access_log **ret, const struct access_log_options *options);
-/* Writes what is there (but waits no longer than a second for a reader), stops the thread. The web threads are gone. */
+/* Writes what is there (but waits no longer than a second for a reader), stops the thread. The web threads
+ * are gone. */
 struct access_log *access_log_free(struct access_log *l);
 /* From lane's web thread only, when the exchange is over. */
 void access_log_write(struct access_log *l, unsigned lane, const struct exchange *x);

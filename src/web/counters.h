@@ -2,14 +2,16 @@
 #pragma once
 
 /*
- * The words of the objects COUNTERS_SITE and COUNTERS_WORKER (base/counters.h): which word is which, and the metric it becomes.
+ * The words of the objects COUNTERS_SITE and COUNTERS_WORKER (base/counters.h): which word is which, and the
+ * metric it becomes.
  *
  *      COUNTERS_SITE    one object a site; a worker thread writes its own lane
  *      COUNTERS_WORKER  one object, name "": what belongs to a thread or to no site
  *
- * A printer of metrics goes through the X-macros: X(WORD, "metric", "labels"). Words of one metric stand together, so HELP and TYPE
- * can be printed when the metric changes. Histograms keep one plain (not cumulative) word a bucket.
- * Series budget: at most 150 a site, 400 fixed; a second protocol doubles the codes and still fits.
+ * A printer of metrics goes through the X-macros: X(WORD, "metric", "labels"). Words of one metric stand
+ * together, so HELP and TYPE can be printed when the metric changes. Histograms keep one plain (not
+ * cumulative) word a bucket. Series budget: at most 150 a site, 400 fixed; a second protocol doubles the
+ * codes and still fits.
  */
 
 #include <stdint.h>
@@ -20,35 +22,43 @@
 #include "web/http1/parse.h"
 
 /* Metrics and what they say: X("name", "type", "help"). */
-#define WEB_METRICS(X)                                                                                                         \
-        X("tenon_http_requests_total", "counter", "Requests answered, by status class, exact for 4xx and 5xx.")                \
-        X("tenon_http_request_duration_seconds", "histogram", "From the first byte of a request to the last of its response.") \
-        X("tenon_http_request_bytes_total", "counter", "Bytes of request bodies.")                                             \
-        X("tenon_http_response_bytes_total", "counter", "Bytes of response bodies.")                                           \
-        X("tenon_http_in_flight", "gauge", "Requests that are being worked on.")                                               \
-        X("tenon_http_rejected_total", "counter", "Requests refused by a limit or a rule, by reason.")                         \
-        X("tenon_http_terminations_total", "counter", "Requests by who ended them and when; ok: as they should.")              \
-        X("tenon_connections", "gauge", "Client connections open now.")                                                        \
-        X("tenon_connections_accepted_total", "counter", "Client connections accepted.")                                       \
-        X("tenon_connections_refused_total", "counter", "Client connections closed before a request, by reason.")              \
-        X("tenon_http1_rejected_heads_total", "counter", "Messages of clients that were refused as malformed, by cause.")      \
-        X("tenon_http_no_site_total", "counter", "Requests for a host that no site serves.")                                   \
-        X("tenon_http_head_timeouts_total", "counter", "Connections whose request head did not come in time.")                 \
-        X("tenon_worker_busy_seconds_total", "counter", "Time that a worker thread spent outside waiting.")                    \
-        X("tenon_loop_stalls_total", "counter", "Rounds of a worker's loop that took longer than a second.")                   \
-        X("tenon_loop_rounds_total", "counter", "Rounds of the workers' loops.")                                               \
-        X("tenon_loop_events_total", "counter", "Events handled by the workers' loops.")                                       \
-        X("tenon_buffers_exhausted_total", "counter", "Times a receive had to wait for a free buffer.")                        \
-        X("tenon_log_lines_total", "counter", "Lines handed to the access log.")                                               \
+#define WEB_METRICS(X)                                                                                       \
+        X("tenon_http_requests_total", "counter",                                                            \
+          "Requests answered, by status class, exact for 4xx and 5xx.")                                      \
+        X("tenon_http_request_duration_seconds", "histogram",                                                \
+          "From the first byte of a request to the last of its response.")                                   \
+        X("tenon_http_request_bytes_total", "counter", "Bytes of request bodies.")                           \
+        X("tenon_http_response_bytes_total", "counter", "Bytes of response bodies.")                         \
+        X("tenon_http_in_flight", "gauge", "Requests that are being worked on.")                             \
+        X("tenon_http_rejected_total", "counter", "Requests refused by a limit or a rule, by reason.")       \
+        X("tenon_http_terminations_total", "counter",                                                        \
+          "Requests by who ended them and when; ok: as they should.")                                        \
+        X("tenon_connections", "gauge", "Client connections open now.")                                      \
+        X("tenon_connections_accepted_total", "counter", "Client connections accepted.")                     \
+        X("tenon_connections_refused_total", "counter",                                                      \
+          "Client connections closed before a request, by reason.")                                          \
+        X("tenon_http1_rejected_heads_total", "counter",                                                     \
+          "Messages of clients that were refused as malformed, by cause.")                                   \
+        X("tenon_http_no_site_total", "counter", "Requests for a host that no site serves.")                 \
+        X("tenon_http_head_timeouts_total", "counter",                                                       \
+          "Connections whose request head did not come in time.")                                            \
+        X("tenon_worker_busy_seconds_total", "counter", "Time that a worker thread spent outside waiting.")  \
+        X("tenon_loop_stalls_total", "counter", "Rounds of a worker's loop that took longer than a second.") \
+        X("tenon_loop_rounds_total", "counter", "Rounds of the workers' loops.")                             \
+        X("tenon_loop_events_total", "counter", "Events handled by the workers' loops.")                     \
+        X("tenon_buffers_exhausted_total", "counter", "Times a receive had to wait for a free buffer.")      \
+        X("tenon_log_lines_total", "counter", "Lines handed to the access log.")                             \
         X("tenon_log_lines_dropped_total", "counter", "Lines of the access log that were lost, by reason.")
 
 /* Status codes that have a word of their own; all others count in their class. */
-#define SITE_CODES_EXACT(X)                                                                                             \
-        X(400) X(401) X(403) X(404) X(405) X(406) X(408) X(409) X(410) X(411) X(412) X(413) X(414) X(415) X(416) X(417) \
-        X(421) X(422) X(425) X(426) X(428) X(429) X(431) X(451)                                                         \
+#define SITE_CODES_EXACT(X)                                                      \
+        X(400) X(401) X(403) X(404) X(405) X(406) X(408) X(409) X(410) X(411)    \
+        X(412) X(413) X(414) X(415) X(416) X(417) X(421) X(422) X(425) X(426)    \
+        X(428) X(429) X(431) X(451)                                              \
         X(500) X(501) X(502) X(503) X(504) X(505) X(507)
 
-/* Upper bounds of the duration histogram: X(name, nanoseconds, "le"). One more word follows for what is longer. */
+/* Upper bounds of the duration histogram: X(name, nanoseconds, "le"). One more word follows for what is
+ * longer. */
 #define SITE_DURATIONS(X)                                     \
         X(1MS, 1 * NSEC_PER_MSEC, "0.001")                    \
         X(2500US, 2500 * NSEC_PER_USEC, "0.0025")             \
@@ -65,7 +75,8 @@
         X(10S, 10 * NSEC_PER_SEC, "10")                       \
         X(30S, 30 * NSEC_PER_SEC, "30")
 
-/* Words of a site between the codes and the histogram: X(WORD, "metric", "labels"); the printer adds site="…". */
+/* Words of a site between the codes and the histogram: X(WORD, "metric", "labels"); the printer adds
+ * site="…". */
 #define SITE_WORDS_PLAIN(X)                                                           \
         X(REQUEST_BYTES, "tenon_http_request_bytes_total", "")                        \
         X(RESPONSE_BYTES, "tenon_http_response_bytes_total", "")                      \
@@ -90,10 +101,12 @@ enum site_word {
 #define X(name, metric, labels) SITE_##name,
         SITE_WORDS_PLAIN(X)
 #undef X
-        /* tenon_http_terminations_total: in order of enum exchange_end; the text before the ":" is who, after it phase */
+        /* tenon_http_terminations_total: in order of enum exchange_end; the text before the ":" is who, after
+           it phase */
         SITE_END_FIRST,
         SITE_END_LAST = SITE_END_FIRST + EXCHANGE_N_ENDS - 1,
-        /* tenon_http_request_duration_seconds: buckets, then the sum in nanoseconds; the count is the sum of the buckets */
+/* tenon_http_request_duration_seconds: buckets, then the sum in nanoseconds; the count is the sum of the
+ * buckets */
 #define X(name, ns, le) SITE_DURATION_##name,
         SITE_DURATIONS(X)
 #undef X
@@ -125,10 +138,11 @@ enum worker_word {
 #define X(name, metric, labels) WORKER_##name,
         WORKER_WORDS_PLAIN(X)
 #undef X
-        /* Monotonic time of the loop's last round (not a metric): what /livez and the agent's watch look at, per lane. */
+        /* Monotonic time of the loop's last round (not a metric): what /livez and the agent's watch look at,
+           per lane. */
         WORKER_HEARTBEAT,
-        /* tenon_http1_rejected_heads_total: in order of enum http1_reject (NONE stays 0); label cause = http1_reject_name(),
-         * reason = http1_reject_label() */
+        /* tenon_http1_rejected_heads_total: in order of enum http1_reject (NONE stays 0); label cause =
+         * http1_reject_name(), reason = http1_reject_label() */
         WORKER_REJECT_FIRST,
         WORKER_REJECT_LAST = WORKER_REJECT_FIRST + HTTP1_N_REJECTS - 1,
         WORKER_N_WORDS,

@@ -11,7 +11,8 @@ _Static_assert(SECOND_BITS + THREAD_BITS + COUNTER_BITS == 64, "an id is 64 bits
 #define MASK(bits) (((uint64_t)1 << (bits)) - 1)
 
 void request_ids_init(struct request_ids *r, uint32_t seed, unsigned lane) {
-        *r = (struct request_ids){.thread = (uint32_t)((seed + lane) & MASK(THREAD_BITS)), .counter = seed >> 12};
+        *r = (struct request_ids){.thread = (uint32_t)((seed + lane) & MASK(THREAD_BITS)),
+                                  .counter = seed >> 12};
 }
 
 uint64_t request_ids_next(struct request_ids *r, uint64_t second) {
@@ -21,8 +22,8 @@ uint64_t request_ids_next(struct request_ids *r, uint64_t second) {
                 r->counter = r->counter * 1664525 + 1013904223;
         }
         r->counter++;
-        return ((second - EPOCH) & MASK(SECOND_BITS)) << (THREAD_BITS + COUNTER_BITS) | (uint64_t)r->thread << COUNTER_BITS |
-               (r->counter & MASK(COUNTER_BITS));
+        return ((second - EPOCH) & MASK(SECOND_BITS)) << (THREAD_BITS + COUNTER_BITS) |
+               (uint64_t)r->thread << COUNTER_BITS | (r->counter & MASK(COUNTER_BITS));
 }
 
 void request_id_format(char out[REQUEST_ID_LEN], uint64_t id) {

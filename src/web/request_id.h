@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Names for requests: short, unique in the cluster for all practical purposes, in order of time when sorted as text.
+ * Names for requests: short, unique in the cluster for all practical purposes, in order of time when sorted
+ * as text.
  *
  *      30 bits  seconds since 2026
  *      14 bits  thread: a random number of the worker plus the lane

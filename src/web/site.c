@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * From the checked tree to sites, routes and host tables. The schema has seen to types, defaults and references; what can still fail here
- * is memory, and what the machine says (a folder that cannot be opened).
+ * From the checked tree to sites, routes and host tables. The schema has seen to types, defaults and
+ * references; what can still fail here is memory, and what the machine says (a folder that cannot be opened).
  */
 
 #include "web/site.h"
@@ -84,7 +84,8 @@ static int build_routes(struct build *b, struct site *site, const struct conf_no
                         return r;
         }
         r = site_sort_routes(site, &twice);
-        if (r < 0 && asprintf(&b->why, "site \"%.*s\" has two routes for \"%.*s\"", STR_FMT(site->name), STR_FMT(twice->path)) < 0)
+        if (r < 0 && asprintf(&b->why, "site \"%.*s\" has two routes for \"%.*s\"", STR_FMT(site->name),
+                              STR_FMT(twice->path)) < 0)
                 b->why = NULL;
         return r;
 }
@@ -143,7 +144,8 @@ static unsigned count_bindings(const struct conf_node *sites) {
         return n;
 }
 
-static int collect_bindings(struct build *b, const struct conf_node *sites, struct binding *v, unsigned *ret_n) {
+static int collect_bindings(struct build *b, const struct conf_node *sites, struct binding *v,
+                            unsigned *ret_n) {
         const struct site *s = b->w->sites;
         unsigned n = 0;
 
@@ -182,8 +184,9 @@ static int build_listen(struct build *b, const struct binding *v, unsigned n) {
         for (unsigned i = 0; i < n; i++)
                 entries[i] = v[i].entry;
         r = host_table_build(&l->hosts, &b->w->arena, entries, n, &twice);
-        if (r == -EEXIST && asprintf(&b->why, "line %u: another site has the host \"%.*s\" on the same address", v[twice].line,
-                                     STR_FMT(v[twice].entry.host)) < 0)
+        if (r == -EEXIST &&
+            asprintf(&b->why, "line %u: another site has the host \"%.*s\" on the same address",
+                     v[twice].line, STR_FMT(v[twice].entry.host)) < 0)
                 b->why = NULL;
         return r;
 }
@@ -213,7 +216,8 @@ static int build_listens(struct build *b, const struct conf_node *sites) {
 /* ── the side of the clients ───────────────────────────────────────────── */
 
 static void build_limits(struct build *b) {
-        const struct conf_node *limits = conf_get(b->root, "limits"), *timeouts = conf_get(b->root, "timeouts");
+        const struct conf_node *limits = conf_get(b->root, "limits"),
+                               *timeouts = conf_get(b->root, "timeouts");
 
         b->w->limits = (struct web_limits){
                 .header_timeout = conf_duration(timeouts, "header"),
@@ -239,7 +243,8 @@ static int build_trusted(struct build *b) {
         CONF_FOREACH(network, list)
                 texts[n++] = network->text;
         r = net_list_build(&b->w->trusted_proxies, &b->w->arena, texts, n, &bad);
-        if (r == -EINVAL && asprintf(&b->why, "trusted_proxies: \"%.*s\" is not a network", STR_FMT(texts[bad])) < 0)
+        if (r == -EINVAL &&
+            asprintf(&b->why, "trusted_proxies: \"%.*s\" is not a network", STR_FMT(texts[bad])) < 0)
                 b->why = NULL;
         return r;
 }
@@ -267,8 +272,8 @@ static int build_all(struct build *b) {
         return r;
 }
 
-int web_config_build(struct web_config **ret, const struct config *config, struct farm_set *farms, struct counters *counters,
-                     char **ret_why) {
+int web_config_build(struct web_config **ret, const struct config *config, struct farm_set *farms,
+                     struct counters *counters, char **ret_why) {
         CLEANUP(web_config_freep) struct web_config *w = calloc(1, sizeof(*w));
         struct build b = {.w = w, .root = config_root(config), .farms = farms, .counters = counters};
         int r;
@@ -278,7 +283,9 @@ int web_config_build(struct web_config **ret, const struct config *config, struc
         arena_init(&w->arena, ARENA_BLOCK);
         r = build_all(&b);
         if (r < 0) {
-                *ret_why = b.why ? b.why : str_dup(r == -ENOMEM ? STR("out of memory") : STR("cannot build the sites"));
+                *ret_why =
+                        b.why ? b.why
+                              : str_dup(r == -ENOMEM ? STR("out of memory") : STR("cannot build the sites"));
                 return r;
         }
         w->farms = farms;

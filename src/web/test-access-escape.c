@@ -21,8 +21,25 @@ static void show(const unsigned char *p, size_t n) {
         free(in);
 }
 
-static const char *const pieces[] = {"a", "\"", "\\", "\x7f", "\x01", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xc2\x9b", "\xed\xa0\x80",
-                                     "\xf4\x90\x80\x80", "\xc0\xaf", "\xe0\x80\xaf", "\xff", "\x80", "GET /index.html", "\t", "\xf0\x9f", "\xef\xbf\xbd"};
+static const char *const pieces[] = {"a",
+                                     "\"",
+                                     "\\",
+                                     "\x7f",
+                                     "\x01",
+                                     "\xc3\xa9",
+                                     "\xe2\x82\xac",
+                                     "\xf0\x9f\x98\x80",
+                                     "\xc2\x9b",
+                                     "\xed\xa0\x80",
+                                     "\xf4\x90\x80\x80",
+                                     "\xc0\xaf",
+                                     "\xe0\x80\xaf",
+                                     "\xff",
+                                     "\x80",
+                                     "GET /index.html",
+                                     "\t",
+                                     "\xf0\x9f",
+                                     "\xef\xbf\xbd"};
 
 int main(void) {
         unsigned char b[64];

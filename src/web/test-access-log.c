@@ -37,7 +37,11 @@ static struct addr client_addr(void) {
 
 static struct exchange exchange_of(const char *path) {
         struct exchange x = {
-                .req = {.method = HTTP_GET, .minor = 1, .method_text = STR("GET"), .path = str_of(path), .host = STR("shop.example.com")},
+                .req = {.method = HTTP_GET,
+                        .minor = 1,
+                        .method_text = STR("GET"),
+                        .path = str_of(path),
+                        .host = STR("shop.example.com")},
                 .status = 200,
                 .at_begin = time_monotonic(),
         };
@@ -47,7 +51,8 @@ static struct exchange exchange_of(const char *path) {
 }
 
 static struct access_log *log_to(int fd, unsigned n_lanes, struct counters *c) {
-        struct access_log_options o = {.n_lanes = n_lanes, .ring = 1 << 18, .node = STR("lb1"), .counters = c, .fd = fd};
+        struct access_log_options o = {
+                .n_lanes = n_lanes, .ring = 1 << 18, .node = STR("lb1"), .counters = c, .fd = fd};
         struct access_log *l;
 
         assert_int_equal(access_log_new(&l, &o), 0);
@@ -118,14 +123,18 @@ static void test_line(void **state) {
         n = access_line_format(out, &clock, STR("lb1"), &x, x.at_begin + 24900 * NSEC_PER_USEC,
                                1795358403 * NSEC_PER_SEC + 536900 * NSEC_PER_USEC);
         out[n] = '\0';
-        assert_string_equal(out,
-                            "{\"time\":\"2026-11-22T14:40:03.512Z\",\"id\":\"7zzzzzzzzzzzz\",\"node\":\"lb1\",\"site\":\"shop\","
-                            "\"client\":\"198.51.100.7\",\"proto\":\"h1\",\"method\":\"GET\",\"host\":\"shop.example.com\","
-                            "\"path\":\"/catalog/7\",\"query\":\"q=1\",\"status\":200,\"bytes_in\":412,\"bytes_out\":18233,"
-                            "\"route\":\"/catalog/\",\"farm\":\"shop\",\"server\":\"web1\",\"retries\":1,"
-                            "\"ms\":{\"wait\":0.100,\"connect\":0.400,\"first_byte\":21.700,\"total\":24.900},"
-                            "\"end\":\"server:response\",\"why\":\"reset by the server\",\"agent\":\"x \\\"y\\\"\\u0001\","
-                            "\"referer\":\"https://a/\"}\n");
+        assert_string_equal(
+                out, "{\"time\":\"2026-11-22T14:40:03.512Z\",\"id\":\"7zzzzzzzzzzzz\",\"node\":\"lb1\","
+                     "\"site\":\"shop\","
+                     "\"client\":\"198.51.100.7\",\"proto\":\"h1\",\"method\":\"GET\",\"host\":\"shop."
+                     "example.com\","
+                     "\"path\":\"/catalog/"
+                     "7\",\"query\":\"q=1\",\"status\":200,\"bytes_in\":412,\"bytes_out\":18233,"
+                     "\"route\":\"/catalog/\",\"farm\":\"shop\",\"server\":\"web1\",\"retries\":1,"
+                     "\"ms\":{\"wait\":0.100,\"connect\":0.400,\"first_byte\":21.700,\"total\":24.900},"
+                     "\"end\":\"server:response\",\"why\":\"reset by the server\",\"agent\":\"x "
+                     "\\\"y\\\"\\u0001\","
+                     "\"referer\":\"https://a/\"}\n");
 }
 
 /* The longest that a client can send fits, cut. */
@@ -141,9 +150,11 @@ static void test_longest(void **state) {
         size_t n;
 
         memset(long_text, 1, sizeof(long_text));
-        x.req.method_text = x.req.host = x.req.path = x.req.query = (struct str){long_text, sizeof(long_text)};
+        x.req.method_text = x.req.host = x.req.path = x.req.query =
+                (struct str){long_text, sizeof(long_text)};
         x.req.fields = (struct http_fields){fields, 2, 2};
-        n = access_line_format(out, &clock, (struct str){long_text, sizeof(long_text)}, &x, time_monotonic(), time_wall());
+        n = access_line_format(out, &clock, (struct str){long_text, sizeof(long_text)}, &x, time_monotonic(),
+                               time_wall());
         assert_true(n > 6 * ACCESS_PATH_MAX && n < ACCESS_LINE_MAX);
         assert_memory_equal(out + n - 2, "}\n", 2);
 }
@@ -166,7 +177,8 @@ static void test_to_file(void **state) {
         (void)close(fd);
 }
 
-/* Nobody reads the pipe: lines are lost and counted, the writing thread never waits; once somebody reads, whole lines come. */
+/* Nobody reads the pipe: lines are lost and counted, the writing thread never waits; once somebody reads,
+ * whole lines come. */
 static void test_blocked_pipe(void **state) {
         int object, fds[2];
         struct counters *c = counters_with_worker(1, &object);
@@ -272,7 +284,8 @@ static void test_rules(void **state) {
         int object, fd = temporary_file();
         struct counters *c = counters_with_worker(1, &object);
         struct access_log *l = log_to(dup(fd), 1, c);
-        struct exchange x = exchange_of("/healthz"), quiet = exchange_of("/quiet/x"), loud = exchange_of("/healthz/x");
+        struct exchange x = exchange_of("/healthz"), quiet = exchange_of("/quiet/x"),
+                        loud = exchange_of("/healthz/x");
         uint64_t n;
 
         assert_int_equal(access_log_set_rules(l, &rules), 0);
@@ -320,7 +333,8 @@ static void *produce(void *arg) {
         return NULL;
 }
 
-/* Two threads write while the file is changed under them: no line is lost that was not counted, none is torn. */
+/* Two threads write while the file is changed under them: no line is lost that was not counted, none is torn.
+ */
 static void test_rotation_under_load(void **state) {
         int object, fds[4];
         struct counters *c = counters_with_worker(2, &object);
@@ -337,7 +351,8 @@ static void test_rotation_under_load(void **state) {
                 assert_int_equal(pthread_create(&threads[i], NULL, produce, &p[i]), 0);
         }
         for (int i = 1; i < 4; i++) {
-                while (counters_sum(c, object, WORKER_LOG_LINES) + counters_sum(c, object, WORKER_LOG_DROPPED_FULL) <
+                while (counters_sum(c, object, WORKER_LOG_LINES) +
+                               counters_sum(c, object, WORKER_LOG_DROPPED_FULL) <
                        (uint64_t)i * 4000)
                         sched_yield();
                 access_log_set_fd(l, dup(fds[i]));
@@ -358,7 +373,9 @@ static void test_rotation_under_load(void **state) {
                 (void)close(fds[i]);
         }
         assert_int_equal(n, counters_sum(c, object, WORKER_LOG_LINES));
-        assert_int_equal(counters_sum(c, object, WORKER_LOG_LINES) + counters_sum(c, object, WORKER_LOG_DROPPED_FULL), 40000);
+        assert_int_equal(counters_sum(c, object, WORKER_LOG_LINES) +
+                                 counters_sum(c, object, WORKER_LOG_DROPPED_FULL),
+                         40000);
         (void)counters_free(c);
 }
 
@@ -389,7 +406,8 @@ static void test_request_ids(void **state) {
         request_ids_init(&a, 0x12345678, 0);
         request_ids_init(&b, 0x12345678, 1);
         for (unsigned i = 0; i < 100000; i++) {
-                uint64_t s = 1800000000 + i / 10, id = request_ids_next(&a, s), other = request_ids_next(&b, s);
+                uint64_t s = 1800000000 + i / 10, id = request_ids_next(&a, s),
+                         other = request_ids_next(&b, s);
 
                 assert_true(id != last && id != other);
                 last = id;

@@ -33,11 +33,12 @@ static const char *site_of(struct fake_web *f, const char *listen, const char *h
 
 /* Each address has its own table of hosts. */
 static void test_listens(void **state) {
-        struct fake_web *f = fake_web_new("listen: [\":80\"]\n"
-                                          "sites:\n"
-                                          "  shop: {hosts: [shop.test, \"*.shop.test\"], respond: shop}\n"
-                                          "  rest: {hosts: [\"*\"], listen: [\":80\", \"127.0.0.1:8080\"], respond: rest}\n"
-                                          "  admin: {hosts: [shop.test], listen: [\"127.0.0.1:8080\"], respond: admin}\n");
+        struct fake_web *f = fake_web_new(
+                "listen: [\":80\"]\n"
+                "sites:\n"
+                "  shop: {hosts: [shop.test, \"*.shop.test\"], respond: shop}\n"
+                "  rest: {hosts: [\"*\"], listen: [\":80\", \"127.0.0.1:8080\"], respond: rest}\n"
+                "  admin: {hosts: [shop.test], listen: [\"127.0.0.1:8080\"], respond: admin}\n");
 
         assert_int_equal(f->config->n_sites, 3);
         assert_int_equal(f->config->n_listens, 2);

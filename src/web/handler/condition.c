@@ -12,8 +12,9 @@ bool condition_any(const struct http_fields *f) {
 
         for (unsigned i = 0; i < f->n; i++)
                 seen |= BIT(f->v[i].id);
-        return seen & (BIT(HTTP_FIELD_IF_MATCH) | BIT(HTTP_FIELD_IF_UNMODIFIED_SINCE) | BIT(HTTP_FIELD_IF_NONE_MATCH) |
-                       BIT(HTTP_FIELD_IF_MODIFIED_SINCE) | BIT(HTTP_FIELD_RANGE));
+        return seen &
+               (BIT(HTTP_FIELD_IF_MATCH) | BIT(HTTP_FIELD_IF_UNMODIFIED_SINCE) |
+                BIT(HTTP_FIELD_IF_NONE_MATCH) | BIT(HTTP_FIELD_IF_MODIFIED_SINCE) | BIT(HTTP_FIELD_RANGE));
 }
 
 static bool is_weak(struct str etag) {
@@ -59,7 +60,8 @@ static bool list_matches(struct str list, struct str etag, bool strong) {
 }
 
 /* If-Match and If-None-Match may be split over several fields. Returns whether there was one at all. */
-static bool match_field(const struct http_fields *f, enum http_field_id id, struct str etag, bool strong, bool *ret_matches) {
+static bool match_field(const struct http_fields *f, enum http_field_id id, struct str etag, bool strong,
+                        bool *ret_matches) {
         bool found = false;
 
         *ret_matches = false;
@@ -71,7 +73,8 @@ static bool match_field(const struct http_fields *f, enum http_field_id id, stru
         return found;
 }
 
-/* The value of a field that may be there once only; empty when it is absent or repeated (not valid then: ignored). */
+/* The value of a field that may be there once only; empty when it is absent or repeated (not valid then:
+ * ignored). */
 static struct str single(const struct http_fields *f, enum http_field_id id) {
         struct str value = {0};
         unsigned n = 0;
@@ -84,7 +87,8 @@ static struct str single(const struct http_fields *f, enum http_field_id id) {
         return n == 1 ? value : (struct str){0};
 }
 
-enum condition_result condition_check(const struct http_request *req, const struct validators *v, int64_t now) {
+enum condition_result condition_check(const struct http_request *req, const struct validators *v,
+                                      int64_t now) {
         const struct http_fields *f = &req->fields;
         bool matches, is_read = req->method == HTTP_GET || req->method == HTTP_HEAD;
         int64_t date;
@@ -92,13 +96,15 @@ enum condition_result condition_check(const struct http_request *req, const stru
         if (match_field(f, HTTP_FIELD_IF_MATCH, v->etag, true, &matches)) {
                 if (!matches)
                         return CONDITION_FAILED;
-        } else if (http_date_parse(single(f, HTTP_FIELD_IF_UNMODIFIED_SINCE), now, &date) == 0 && v->modified > date)
+        } else if (http_date_parse(single(f, HTTP_FIELD_IF_UNMODIFIED_SINCE), now, &date) == 0 &&
+                   v->modified > date)
                 return CONDITION_FAILED;
 
         if (match_field(f, HTTP_FIELD_IF_NONE_MATCH, v->etag, false, &matches)) {
                 if (matches)
                         return is_read ? CONDITION_NOT_MODIFIED : CONDITION_FAILED;
-        } else if (is_read && http_date_parse(single(f, HTTP_FIELD_IF_MODIFIED_SINCE), now, &date) == 0 && v->modified <= date)
+        } else if (is_read && http_date_parse(single(f, HTTP_FIELD_IF_MODIFIED_SINCE), now, &date) == 0 &&
+                   v->modified <= date)
                 return CONDITION_NOT_MODIFIED;
         return CONDITION_NONE;
 }
@@ -108,7 +114,8 @@ static bool if_range_holds(struct str value, const struct validators *v, int64_t
 
         if (value.n > 0 && (value.p[0] == '"' || is_weak(value)))
                 return etag_matches(value, v->etag, true);
-        /* RFC 9110 8.8.2.2: a date is a strong validator only when what it names cannot have changed again in that second. */
+        /* RFC 9110 8.8.2.2: a date is a strong validator only when what it names cannot have changed again in
+         * that second. */
         return http_date_parse(value, now, &date) == 0 && date == v->modified && now > date;
 }
 

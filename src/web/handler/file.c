@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A request for a cached file costs one system call, statx(); for one that is not cached openat2(), statx(), and for a small one pread() and
- * statx() again (was it changed while we read?).
+ * A request for a cached file costs one system call, statx(); for one that is not cached openat2(), statx(),
+ * and for a small one pread() and statx() again (was it changed while we read?).
  *
- * Why the path given to statx() need not be confined to the root: what it finds there is only compared. If it is the inode that we opened
- * through the confined openat2() before, it may be served; anything else is opened again, confined.
+ * Why the path given to statx() need not be confined to the root: what it finds there is only compared. If it
+ * is the inode that we opened through the confined openat2() before, it may be served; anything else is
+ * opened again, confined.
  */
 
 #include "web/handler/file.h"
@@ -39,7 +40,8 @@ struct identity {
         nsec_t changed;
 };
 
-/* A file and its place in the cache. The text of its fields, its path and its content follow in the same allocation. */
+/* A file and its place in the cache. The text of its fields, its path and its content follow in the same
+ * allocation. */
 struct entry {
         struct file file;
         struct file_cache *cache; /* NULL: not in it (any more) */
@@ -149,7 +151,8 @@ static uint64_t hash_key(const struct file_root *root, struct str path) {
         return h ^ h >> 32;
 }
 
-static struct entry *cache_find(struct file_cache *c, const struct file_root *root, struct str path, uint64_t hash) {
+static struct entry *cache_find(struct file_cache *c, const struct file_root *root, struct str path,
+                                uint64_t hash) {
         for (struct entry *e = c->buckets[hash % N_BUCKETS]; e; e = e->next)
                 if (e->hash == hash && e->root == root && str_eq(e->path, path))
                         return e;
@@ -173,8 +176,8 @@ static struct identity identity_of(const struct statx *s) {
 }
 
 static bool identity_equal(const struct identity *a, const struct identity *b) {
-        return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified == b->modified &&
-               a->changed == b->changed;
+        return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+               a->modified == b->modified && a->changed == b->changed;
 }
 
 static int stat_of(int fd, const char *path, struct statx *ret) {
@@ -184,7 +187,8 @@ static int stat_of(int fd, const char *path, struct statx *ret) {
 }
 
 /*
- * File times move in ticks: two changes within one look the same. Some file systems know only seconds; that nanoseconds are 0 betrays them.
+ * File times move in ticks: two changes within one look the same. Some file systems know only seconds; that
+ * nanoseconds are 0 betrays them.
  */
 static bool is_settled(nsec_t t, nsec_t now) {
         nsec_t tick = t % NSEC_PER_SEC == 0 ? 2 * NSEC_PER_SEC : 50 * NSEC_PER_MSEC;
@@ -261,8 +265,9 @@ static void add_field(struct file *f, char **text, enum http_field_id id, struct
 }
 
 /*
- * Made of size and time of modification only, not of the inode: the nodes of a cluster that hold the same files must name them alike. A file that
- * may change again without its time showing it has a weak one (RFC 9110 8.8.1).
+ * Made of size and time of modification only, not of the inode: the nodes of a cluster that hold the same
+ * files must name them alike. A file that may change again without its time showing it has a weak one (RFC
+ * 9110 8.8.1).
  */
 static struct str format_etag(char out[ETAG_MAX], const struct identity *id, nsec_t now) {
         int n = snprintf(out, ETAG_MAX, "%s\"%llx-%llx\"", is_settled(id->modified, now) ? "" : "W/",
@@ -273,9 +278,11 @@ static struct str format_etag(char out[ETAG_MAX], const struct identity *id, nse
 
 #define FIELD_TEXT_MAX 384 /* bytes: all lines but the value of Cache-Control */
 
-static struct entry *entry_new(const struct file_root *root, struct str path, const struct identity *id, size_t n_content, nsec_t now) {
+static struct entry *entry_new(const struct file_root *root, struct str path, const struct identity *id,
+                               size_t n_content, nsec_t now) {
         size_t bytes = sizeof(struct entry) + FIELD_TEXT_MAX + root->cache_control.n + path.n + 1 + n_content;
-        int64_t modified = (int64_t)(MIN(id->modified, now) / NSEC_PER_SEC); /* RFC 9110 8.8.2.1: not in the future */
+        int64_t modified =
+                (int64_t)(MIN(id->modified, now) / NSEC_PER_SEC); /* RFC 9110 8.8.2.1: not in the future */
         char etag[ETAG_MAX], date[HTTP_DATE_SIZE];
         struct entry *e = malloc(bytes);
         char *text, *lines;
@@ -289,11 +296,14 @@ static struct entry *entry_new(const struct file_root *root, struct str path, co
         add_field(&e->file, &text, HTTP_FIELD_CONTENT_TYPE, STR("Content-Type"), mime_type(path));
         add_field(&e->file, &text, HTTP_FIELD_OTHER, STR("Accept-Ranges"), STR("bytes"));
         add_field(&e->file, &text, HTTP_FIELD_ETAG, STR("ETag"), format_etag(etag, id, now));
-        e->file.validators = (struct validators){.etag = e->file.fields[e->file.n_fields - 1].value, .modified = modified};
+        e->file.validators =
+                (struct validators){.etag = e->file.fields[e->file.n_fields - 1].value, .modified = modified};
         http_date_format(date, modified);
-        add_field(&e->file, &text, HTTP_FIELD_LAST_MODIFIED, STR("Last-Modified"), (struct str){date, sizeof(date)});
+        add_field(&e->file, &text, HTTP_FIELD_LAST_MODIFIED, STR("Last-Modified"),
+                  (struct str){date, sizeof(date)});
         if (root->cache_control.n > 0)
-                add_field(&e->file, &text, HTTP_FIELD_CACHE_CONTROL, STR("Cache-Control"), root->cache_control);
+                add_field(&e->file, &text, HTTP_FIELD_CACHE_CONTROL, STR("Cache-Control"),
+                          root->cache_control);
         e->file.field_lines = (struct str){lines, (size_t)(text - lines)};
         e->path = (struct str){text, path.n};
         text = put(text, path);
@@ -320,9 +330,11 @@ static int read_content(int fd, char *p, size_t n) {
 }
 
 /*
- * Makes an entry with the content of fd in it. -EAGAIN: the file is being changed; *id is then its newest state.
+ * Makes an entry with the content of fd in it. -EAGAIN: the file is being changed; *id is then its newest
+ * state.
  */
-static int entry_new_content(struct entry **ret, const struct file_root *root, struct str path, int fd, struct identity *id, nsec_t now) {
+static int entry_new_content(struct entry **ret, const struct file_root *root, struct str path, int fd,
+                             struct identity *id, nsec_t now) {
         for (int i = 0; i < READ_TRIES && id->size > 0 && id->size <= FILE_CONTENT_MAX; i++) {
                 struct entry *e = entry_new(root, path, id, (size_t)id->size, now);
                 struct identity after;
@@ -358,12 +370,13 @@ static int open_with_retry(struct file_cache *c, const struct file_root *root, s
         if (fd != -EMFILE && fd != -ENFILE)
                 return fd;
         /* What we hold for speed must not be what is missing. */
-        cache_shrink(c, &(struct file_cache_limits){.files = UINT32_MAX, .descriptors = 0, .bytes = SIZE_MAX});
+        cache_shrink(c,
+                     &(struct file_cache_limits){.files = UINT32_MAX, .descriptors = 0, .bytes = SIZE_MAX});
         return open_beneath(root->fd, path.p);
 }
 
-static int file_load(struct file_cache *c, const struct file_root *root, struct str path, uint64_t hash, nsec_t now,
-                     struct file **ret) {
+static int file_load(struct file_cache *c, const struct file_root *root, struct str path, uint64_t hash,
+                     nsec_t now, struct file **ret) {
         CLEANUP(fd_closep) int fd = open_with_retry(c, root, path);
         struct entry *e = NULL;
         struct identity id;
@@ -405,7 +418,8 @@ static int file_load(struct file_cache *c, const struct file_root *root, struct 
         return FILE_OK;
 }
 
-int file_open(struct file_cache *c, const struct file_root *root, struct str path, nsec_t now, struct file **ret) {
+int file_open(struct file_cache *c, const struct file_root *root, struct str path, nsec_t now,
+              struct file **ret) {
         uint64_t hash = hash_key(root, path);
         struct entry *e = cache_find(c, root, path, hash), *oldest;
         struct identity id;

@@ -5,7 +5,8 @@
  *                  │                  │                 │   └───► ranges, one part per on_sent()
  *                  └ 400, 404         └ 404, 403, 30x   └ 304, 412, 416
  *
- * The file is held by reference until on_done() or on_abort(): its content, or its descriptor, is what the stream sends from.
+ * The file is held by reference until on_done() or on_abort(): its content, or its descriptor, is what the
+ * stream sends from.
  */
 
 #include "web/handler/folder.h"
@@ -52,7 +53,8 @@ static void count(struct exchange *x, enum site_word word) {
 
 /* ── which file ────────────────────────────────────────────────────────── */
 
-/* "name", "a/.b/c": whether any segment begins with a dot, but for a first one of ".well-known" (RFC 8615). */
+/* "name", "a/.b/c": whether any segment begins with a dot, but for a first one of ".well-known" (RFC 8615).
+ */
 static bool is_hidden(struct str path) {
         bool at_start = true;
 
@@ -65,8 +67,8 @@ static bool is_hidden(struct str path) {
 }
 
 /*
- * The path of the file that is asked for, relative to the root and terminated, with room for an index name behind it. Empty or with a slash
- * at its end: a folder. 0, -EBADMSG, -ENOMEM.
+ * The path of the file that is asked for, relative to the root and terminated, with room for an index name
+ * behind it. Empty or with a slash at its end: a folder. 0, -EBADMSG, -ENOMEM.
  */
 static int file_path(struct exchange *x, const struct folder *f, struct str *ret) {
         struct str rest = route_rest(x->route, x->path), path = {0};
@@ -98,7 +100,8 @@ static struct file_cache *cache_of(struct exchange *x, const struct folder *f) {
 }
 
 static nsec_t wall_now(void) {
-        /* the clock that the kernel takes the times of files from; that it is a tick late is as it should be */
+        /* the clock that the kernel takes the times of files from; that it is a tick late is as it should be
+         */
         return time_of(CLOCK_REALTIME_COARSE);
 }
 
@@ -122,11 +125,13 @@ static int open_index(struct file_cache *cache, const struct folder *f, struct s
 
 /* ── answers without a file ────────────────────────────────────────────── */
 
-static const struct http_field allow = {.name = {"Allow", 5}, .value = {"GET, HEAD, OPTIONS", 18}, .id = HTTP_FIELD_ALLOW};
+static const struct http_field allow = {
+        .name = {"Allow", 5}, .value = {"GET, HEAD, OPTIONS", 18}, .id = HTTP_FIELD_ALLOW};
 
 static void send_whole(struct exchange *x, struct folder_send *s, unsigned status);
 
-/* The folder's own page if it has one, with the status of an error: it stands for another path, so it has no validators. */
+/* The folder's own page if it has one, with the status of an error: it stands for another path, so it has no
+ * validators. */
 static bool send_not_found_page(struct exchange *x, const struct folder *f, struct file_cache *cache) {
         struct folder_send *s = x->state;
 
@@ -234,7 +239,8 @@ static void send_unsatisfiable(struct exchange *x, const struct file *f) {
 /* The file's fields and Content-Range. */
 static void send_one_range(struct exchange *x, const struct file *f, struct range r) {
         struct http_field fields[FILE_N_FIELDS + 1];
-        struct exchange_head head = {.status = 206, .framing = HTTP_BODY_LENGTH, .content_length = r.n, .fields = fields};
+        struct exchange_head head = {
+                .status = 206, .framing = HTTP_BODY_LENGTH, .content_length = r.n, .fields = fields};
         struct str value = arena_printf(x->arena, "bytes %llu-%llu/%llu", (unsigned long long)r.first,
                                         (unsigned long long)(r.first + r.n - 1), (unsigned long long)f->size);
 
@@ -243,7 +249,8 @@ static void send_one_range(struct exchange *x, const struct file *f, struct rang
                 return;
         }
         memcpy(fields, f->fields, f->n_fields * sizeof(*fields));
-        fields[f->n_fields] = (struct http_field){.name = STR("Content-Range"), .value = value, .id = HTTP_FIELD_CONTENT_RANGE};
+        fields[f->n_fields] = (struct http_field){
+                .name = STR("Content-Range"), .value = value, .id = HTTP_FIELD_CONTENT_RANGE};
         head.n_fields = f->n_fields + 1;
         exchange_respond(x, &head);
         send_bytes(x, f, r, true);
@@ -255,9 +262,11 @@ static struct str part_head(struct arena *a, const struct folder_send *s, unsign
         const struct file *f = s->file;
         struct range r = s->ranges[i];
 
-        return arena_printf(a, "%s--%.*s\r\nContent-Type: %.*s\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n", i > 0 ? "\r\n" : "",
-                            BOUNDARY_LEN, s->boundary, STR_FMT(f->fields[0].value), (unsigned long long)r.first,
-                            (unsigned long long)(r.first + r.n - 1), (unsigned long long)f->size);
+        return arena_printf(a,
+                            "%s--%.*s\r\nContent-Type: %.*s\r\nContent-Range: bytes %llu-%llu/%llu\r\n\r\n",
+                            i > 0 ? "\r\n" : "", BOUNDARY_LEN, s->boundary, STR_FMT(f->fields[0].value),
+                            (unsigned long long)r.first, (unsigned long long)(r.first + r.n - 1),
+                            (unsigned long long)f->size);
 }
 
 static struct str parts_tail(struct arena *a, const struct folder_send *s) {
@@ -269,7 +278,8 @@ static void make_boundary(struct exchange *x, struct folder_send *s) {
         char text[BOUNDARY_LEN + 1];
         uint64_t h = (x->id ^ (uintptr_t)x) * 0x9e3779b97f4a7c15u;
 
-        (void)snprintf(text, sizeof(text), "tenon%019llu", (unsigned long long)(h ^ h >> 29) % 10000000000000000000u);
+        (void)snprintf(text, sizeof(text), "tenon%019llu",
+                       (unsigned long long)(h ^ h >> 29) % 10000000000000000000u);
         memcpy(s->boundary, text, BOUNDARY_LEN);
 }
 
@@ -291,11 +301,13 @@ static void send_next_part(struct exchange *x, struct folder_send *s) {
 static void send_ranges(struct exchange *x, struct folder_send *s) {
         const struct file *f = s->file;
         struct http_field fields[FILE_N_FIELDS];
-        struct exchange_head head = {.status = 206, .framing = HTTP_BODY_LENGTH, .fields = fields, .n_fields = f->n_fields};
+        struct exchange_head head = {
+                .status = 206, .framing = HTTP_BODY_LENGTH, .fields = fields, .n_fields = f->n_fields};
 
         make_boundary(x, s);
         memcpy(fields, f->fields, f->n_fields * sizeof(*fields));
-        fields[0].value = arena_printf(x->arena, "multipart/byteranges; boundary=%.*s", BOUNDARY_LEN, s->boundary);
+        fields[0].value =
+                arena_printf(x->arena, "multipart/byteranges; boundary=%.*s", BOUNDARY_LEN, s->boundary);
         for (unsigned i = 0; i < s->n_ranges; i++)
                 head.content_length += part_head(x->arena, s, i).n + s->ranges[i].n;
         head.content_length += parts_tail(x->arena, s).n;
@@ -323,7 +335,8 @@ static void send_conditionally(struct exchange *x, struct folder_send *s) {
         case CONDITION_NONE:
                 break;
         }
-        range = x->req.method == HTTP_GET ? condition_range(&x->req, &s->file->validators, now) : (struct str){0};
+        range = x->req.method == HTTP_GET ? condition_range(&x->req, &s->file->validators, now)
+                                          : (struct str){0};
         switch (range.n > 0 ? range_parse(range, s->file->size, s->ranges, &s->n_ranges) : RANGE_IGNORE) {
         case RANGE_UNSATISFIABLE:
                 send_unsatisfiable(x, s->file);
@@ -451,7 +464,8 @@ int folder_route_build(struct web_config *w, const struct conf_node *route, void
         f->root.fd = file_root_open(f->path.p);
         if (f->root.fd < 0) {
                 r = f->root.fd;
-                if (asprintf(ret_why, "line %u: cannot open folder \"%s\": %s", conf_get(route, "folder")->start.line, f->path.p,
+                if (asprintf(ret_why, "line %u: cannot open folder \"%s\": %s",
+                             conf_get(route, "folder")->start.line, f->path.p,
                              r == -ENOSYS ? "this kernel has no openat2()" : strerrordesc_np(-r)) < 0)
                         *ret_why = NULL;
                 return r;

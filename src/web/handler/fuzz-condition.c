@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The values of conditional fields, a line each; the first byte of a line says which field it is. Invariants: without any such field nothing is
- * decided; a GET and a HEAD are told the same; 304 is only for them; the answer does not depend on the order of different fields.
+ * The values of conditional fields, a line each; the first byte of a line says which field it is. Invariants:
+ * without any such field nothing is decided; a GET and a HEAD are told the same; 304 is only for them; the
+ * answer does not depend on the order of different fields.
  */
 
 #include <stdio.h>
@@ -49,7 +50,8 @@ static unsigned split(struct str s, struct http_field v[FIELDS_MAX]) {
                 size_t len = end ? (size_t)(end - s.p) : s.n;
 
                 if (len > 0)
-                        v[n++] = (struct http_field){.value = {s.p + 1, len - 1}, .id = (uint8_t)id_of(s.p[0])};
+                        v[n++] = (struct http_field){.value = {s.p + 1, len - 1},
+                                                     .id = (uint8_t)id_of(s.p[0])};
                 s = end ? (struct str){end + 1, s.n - len - 1} : (struct str){NULL, 0};
         }
         return n;
@@ -81,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         /* a weak tag is never good enough for a part */
         if_range = http_fields_find(&get.fields, HTTP_FIELD_IF_RANGE);
         if (if_range && condition_range(&get, &weak, 1800000000).n > 0)
-                CHECK(if_range->value.n > 0 && if_range->value.p[0] != '"' && !str_starts(if_range->value, STR("W/")));
+                CHECK(if_range->value.n > 0 && if_range->value.p[0] != '"' &&
+                      !str_starts(if_range->value, STR("W/")));
         return 0;
 }

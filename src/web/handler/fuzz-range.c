@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A size (eight bytes, little endian), then the value of a Range field. Invariants: ranges lie inside and do not touch each other; together they
- * are not more than was asked for, byte by byte where the size is small.
+ * A size (eight bytes, little endian), then the value of a Range field. Invariants: ranges lie inside and do
+ * not touch each other; together they are not more than was asked for, byte by byte where the size is small.
  */
 
 #include <stdio.h>
@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         check_ranges(v, n_ranges, size);
         /* written out, they mean the same */
         for (unsigned i = 0; i < n_ranges; i++)
-                len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%llu-%llu", i ? "," : "", (unsigned long long)v[i].first,
+                len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%llu-%llu", i ? "," : "",
+                                        (unsigned long long)v[i].first,
                                         (unsigned long long)(v[i].first + v[i].n - 1));
         CHECK(range_parse((struct str){text, len}, size, again, &n_again) == RANGE_OK);
         CHECK(n_again == n_ranges && memcmp(v, again, n_ranges * sizeof(*v)) == 0);

@@ -13,7 +13,8 @@ static bool take_number(struct str *s, uint64_t *ret) {
         uint64_t v = 0;
 
         for (; i < s->n && is_digit(s->p[i]); i++)
-                if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(s->p[i] - '0'), &v))
+                if (__builtin_mul_overflow(v, 10, &v) ||
+                    __builtin_add_overflow(v, (uint64_t)(s->p[i] - '0'), &v))
                         v = UINT64_MAX;
         *s = (struct str){s->p + i, s->n - i};
         *ret = v;
@@ -93,7 +94,8 @@ static unsigned coalesce(struct range *v, unsigned n) {
         return n;
 }
 
-enum range_result range_parse(struct str value, uint64_t size, struct range ret[RANGES_MAX], unsigned *ret_n) {
+enum range_result range_parse(struct str value, uint64_t size, struct range ret[RANGES_MAX],
+                              unsigned *ret_n) {
         unsigned n = 0, n_specs = 0;
         const char *equals = value.n > 0 ? memchr(value.p, '=', value.n) : NULL;
         struct str rest;
@@ -105,7 +107,8 @@ enum range_result range_parse(struct str value, uint64_t size, struct range ret[
                 const char *comma = memchr(rest.p, ',', rest.n);
                 struct str spec = str_trim((struct str){rest.p, comma ? (size_t)(comma - rest.p) : rest.n});
 
-                rest = comma ? (struct str){comma + 1, rest.n - (size_t)(comma + 1 - rest.p)} : (struct str){NULL, 0};
+                rest = comma ? (struct str){comma + 1, rest.n - (size_t)(comma + 1 - rest.p)}
+                             : (struct str){NULL, 0};
                 if (spec.n == 0) /* RFC 9110 5.6.1.2: empty elements are nothing */
                         continue;
                 if (++n_specs > RANGES_MAX || !parse_spec(spec, size, &ret[n]))

@@ -35,7 +35,8 @@ static char *put_encoded(char *p, struct str s) {
 }
 
 /* front + encoded path + tail + ? + query; front and tail are ours. */
-static struct str join(struct arena *a, struct str front, struct str path, struct str tail, struct str query) {
+static struct str join(struct arena *a, struct str front, struct str path, struct str tail,
+                       struct str query) {
         bool has_query = front.n > 0 && memchr(front.p, '?', front.n);
         char *out = arena_alloc(a, front.n + 3 * path.n + tail.n + 1 + 3 * query.n), *p = out;
 

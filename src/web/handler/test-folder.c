@@ -149,14 +149,18 @@ static void test_folders(void **state) {
 /* Whatever the path, nothing outside and nothing hidden. */
 static void test_never_outside(void **state) {
         static const char *const never[] = {
-                "/link-out.txt", "/link-abs.txt", "/link-abs-in.txt", "/folder-out/secret.txt", "/folder-root/etc/passwd",
-                "/proc/etc/passwd", "/cwd/meson.build", "/folder-out", "/folder-out/", "/loop", "/dangling", "/fifo", "/.secret",
-                "/.git/config", "/sub/.env", "/.well-known/.hidden", "/.well-known", "/.git", "/.", "/%2egit/config", "/...", "/sub/%2eenv",
-                "/files/.secret", "/nothing", "/%252e%252e/outside/secret.txt", "/..%5coutside", "/\\..\\outside", "/a.txt%20",
+                "/link-out.txt", "/link-abs.txt", "/link-abs-in.txt", "/folder-out/secret.txt",
+                "/folder-root/etc/passwd", "/proc/etc/passwd", "/cwd/meson.build", "/folder-out",
+                "/folder-out/", "/loop", "/dangling", "/fifo", "/.secret", "/.git/config",
+                "/sub/.env", "/.well-known/.hidden", "/.well-known", "/.git", "/.",
+                "/%2egit/config", "/...", "/sub/%2eenv", "/files/.secret", "/nothing",
+                "/%252e%252e/outside/secret.txt", "/..%5coutside", "/\\..\\outside", "/a.txt%20",
         };
         static const char *const bad[] = {
-                "/../outside/secret.txt", "/%2e%2e/outside/secret.txt", "/.%2E/outside/secret.txt", "/sub/../../outside/secret.txt",
-                "/files/../../outside/secret.txt", "/..%2foutside%2fsecret.txt", "/sub%2fx.css", "/a.txt%00.html", "/%0a", "/%zz", "/%",
+                "/../outside/secret.txt", "/%2e%2e/outside/secret.txt", "/.%2E/outside/secret.txt",
+                "/sub/../../outside/secret.txt", "/files/../../outside/secret.txt",
+                "/..%2foutside%2fsecret.txt", "/sub%2fx.css", "/a.txt%00.html", "/%0a", "/%zz",
+                "/%",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(never); i++)
@@ -187,7 +191,8 @@ static void test_long_path(void **state) {
 
 /* The page is sent with status 404, and only with the field that says what it is. */
 static void test_not_found_page(void **state) {
-        static const char *const targets[] = {"/files/nothing", "/files/.git/config", "/files/link-out.txt", "/files/empty/"};
+        static const char *const targets[] = {"/files/nothing", "/files/.git/config", "/files/link-out.txt",
+                                              "/files/empty/"};
 
         for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
                 struct answer a = fake_request(web, "GET", targets[i], "If-None-Match: *\nRange: bytes=0-1");
@@ -382,8 +387,10 @@ static void test_ranges(void **state) {
         answer_deinit(&a);
 }
 
-/* Parts in the order asked for, each with its own head; the announced length is that of all together (the stream checks). */
-static void assert_parts(const char *target, const char *range, const unsigned (*parts)[2], unsigned n, unsigned size) {
+/* Parts in the order asked for, each with its own head; the announced length is that of all together (the
+ * stream checks). */
+static void assert_parts(const char *target, const char *range, const unsigned (*parts)[2], unsigned n,
+                         unsigned size) {
         char field[256], head[256];
         const char *boundary, *p;
         struct answer a;
@@ -397,7 +404,9 @@ static void assert_parts(const char *target, const char *range, const unsigned (
         boundary += strlen("multipart/byteranges; boundary=");
         p = strbuf_z(&a.body);
         for (unsigned i = 0; i < n; i++) {
-                (void)snprintf(head, sizeof(head), "%s--%s\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes %u-%u/%u\r\n\r\n",
+                (void)snprintf(head, sizeof(head),
+                               "%s--%s\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes "
+                               "%u-%u/%u\r\n\r\n",
                                i ? "\r\n" : "", boundary, parts[i][0], parts[i][1], size);
                 assert_int_equal(strncmp(p, head, strlen(head)), 0);
                 p += strlen(head);
@@ -420,10 +429,16 @@ static void test_multipart(void **state) {
         a = fake_request(web, "GET", "/big.bin", "Range: bytes=0-,0-,0-,0-,0-");
         assert_int_equal(a.status, 200);
         answer_deinit(&a);
-        a = fake_request(web, "GET", "/big.bin", "Range: bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-28,30-30");
+        a = fake_request(web, "GET", "/big.bin",
+                         "Range: "
+                         "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-"
+                         "28,30-30");
         assert_int_equal(a.status, 206);
         answer_deinit(&a);
-        a = fake_request(web, "GET", "/big.bin", "Range: bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-28,30-30,32-32");
+        a = fake_request(web, "GET", "/big.bin",
+                         "Range: "
+                         "bytes=0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-"
+                         "28,30-30,32-32");
         assert_int_equal(a.status, 200);
         answer_deinit(&a);
         /* small, from memory */

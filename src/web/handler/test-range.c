@@ -27,8 +27,8 @@ static const char *parsed(const char *value, uint64_t size) {
                 break;
         }
         for (unsigned i = 0; i < n; i++)
-                len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%llu+%llu", i ? " " : "", (unsigned long long)v[i].first,
-                                        (unsigned long long)v[i].n);
+                len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%llu+%llu", i ? " " : "",
+                                        (unsigned long long)v[i].first, (unsigned long long)v[i].n);
         return out;
 }
 
@@ -89,7 +89,8 @@ static void test_parse(void **state) {
                 const char *got = parsed(cases[i].value, cases[i].size);
 
                 if (strcmp(got, cases[i].want) != 0)
-                        fail_msg("%s of %llu: %s, not %s", cases[i].value, (unsigned long long)cases[i].size, got, cases[i].want);
+                        fail_msg("%s of %llu: %s, not %s", cases[i].value, (unsigned long long)cases[i].size,
+                                 got, cases[i].want);
         }
 }
 
@@ -106,7 +107,8 @@ static void test_random(void **state) {
                 for (unsigned i = 0; i < n_specs; i++) {
                         unsigned a = (unsigned)rand() % 45, b = a + (unsigned)rand() % 10;
 
-                        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%u-%u", i ? "," : "", a, b);
+                        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%u-%u", i ? "," : "", a,
+                                                b);
                         for (unsigned k = a; k <= b && k < size; k++)
                                 want[k] = true;
                 }

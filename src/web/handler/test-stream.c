@@ -119,7 +119,8 @@ static void fake_send_head(struct exchange *x, const struct exchange_head *h) {
                 struct strbuf raw = STRBUF_INIT;
 
                 for (unsigned i = 0; i < h->n_fields; i++)
-                        strbuf_addf(&raw, "%.*s: %.*s\r\n", STR_FMT(h->fields[i].name), STR_FMT(h->fields[i].value));
+                        strbuf_addf(&raw, "%.*s: %.*s\r\n", STR_FMT(h->fields[i].name),
+                                    STR_FMT(h->fields[i].value));
                 assert_true(str_eq(h->raw, (struct str){raw.p, raw.n}));
                 strbuf_deinit(&raw);
         }
@@ -222,7 +223,8 @@ static void parse_fields(struct fake_stream *s, const char *text) {
                 struct http_field *field = &f->v[f->n++];
 
                 field->name = arena_str(&s->arena, (struct str){text, (size_t)(colon - text)});
-                field->value = arena_str(&s->arena, str_trim((struct str){colon + 1, (size_t)(end - colon - 1)}));
+                field->value =
+                        arena_str(&s->arena, str_trim((struct str){colon + 1, (size_t)(end - colon - 1)}));
                 field->id = (uint8_t)http_field_lookup(field->name);
                 text = *end ? end + 1 : end;
         }
@@ -277,7 +279,8 @@ const char *answer_field(const struct answer *a, const char *name) {
                 const char *end = strchr(p, '\n');
 
                 if ((size_t)(end - p) > n && strncmp(p, name, n) == 0 && p[n] == ':') {
-                        (void)snprintf(value, sizeof(value), "%.*s", (int)(end - p - (ptrdiff_t)n - 2), p + n + 2);
+                        (void)snprintf(value, sizeof(value), "%.*s", (int)(end - p - (ptrdiff_t)n - 2),
+                                       p + n + 2);
                         return value;
                 }
                 p = end + 1;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * For tests of handlers: a configuration made from YAML, and a stream without a socket. It takes what handlers send only after they
- * returned, as the real one does, so memory that dies too early shows.
+ * For tests of handlers: a configuration made from YAML, and a stream without a socket. It takes what
+ * handlers send only after they returned, as the real one does, so memory that dies too early shows.
  */
 
 #include "web/web_internal.h"
@@ -33,11 +33,13 @@ struct answer {
 
 struct config;
 
-/* Fails the test when the configuration has mistakes. `yaml`: those of the top-level keys that concern the web. */
+/* Fails the test when the configuration has mistakes. `yaml`: those of the top-level keys that concern the
+ * web. */
 struct config *fake_web_load(const char *yaml);
 struct fake_web *fake_web_new(const char *yaml);
 struct fake_web *fake_web_free(struct fake_web *f);
-/* One request; `fields` as in the answer, may be NULL. The result is the caller's (answer_deinit()). Host is "a.test". */
+/* One request; `fields` as in the answer, may be NULL. The result is the caller's (answer_deinit()). Host is
+ * "a.test". */
 struct answer fake_request(struct fake_web *f, const char *method, const char *target, const char *fields);
 void answer_deinit(struct answer *a);
 /* Value of a field; "" when it is not there. Valid until the next call. */

@@ -105,7 +105,8 @@ static void make_odd(struct tree *t) {
 }
 
 void tree_make(struct tree *t) {
-        static const char *const folders[] = {"sub", "second", "empty", ".git", ".well-known", ".well-known/acme"};
+        static const char *const folders[] = {"sub",  "second",      "empty",
+                                              ".git", ".well-known", ".well-known/acme"};
         char path[256];
         int fd;
 

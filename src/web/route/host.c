@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * One hash table for exact names and for suffixes (".example.com"). The hash of a name is made from its last byte to its first,
- * so that one pass over a host yields the hash of every suffix that begins at a dot: the longest that is in the table wins,
- * and the whole name is looked up last, where it overrules.
+ * One hash table for exact names and for suffixes (".example.com"). The hash of a name is made from its last
+ * byte to its first, so that one pass over a host yields the hash of every suffix that begins at a dot: the
+ * longest that is in the table wins, and the whole name is looked up last, where it overrules.
  */
 
 #include "web/route/host.h"
@@ -84,8 +84,8 @@ static int host_table_add(struct host_table *t, const struct host_entry *e) {
         return 0;
 }
 
-int host_table_build(const struct host_table **ret, struct arena *arena, const struct host_entry *entries, unsigned n,
-                     unsigned *ret_twice) {
+int host_table_build(const struct host_table **ret, struct arena *arena, const struct host_entry *entries,
+                     unsigned n, unsigned *ret_twice) {
         struct host_table *t = arena_zalloc(arena, sizeof(*t));
         uint32_t n_slots = 4;
         int r;

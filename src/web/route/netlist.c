@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Networks become ranges of 128-bit numbers, sorted and merged; a test is one binary search, whatever the number of networks.
+ * Networks become ranges of 128-bit numbers, sorted and merged; a test is one binary search, whatever the
+ * number of networks.
  */
 
 #include "web/route/netlist.h"
@@ -99,7 +100,8 @@ static unsigned merge(struct range *v, unsigned n) {
         return out;
 }
 
-int net_list_build(const struct net_list **ret, struct arena *arena, const struct str *texts, unsigned n, unsigned *ret_bad) {
+int net_list_build(const struct net_list **ret, struct arena *arena, const struct str *texts, unsigned n,
+                   unsigned *ret_bad) {
         /* The arena aligns for any object, so for 128-bit numbers too. */
         struct net_list *l = arena_alloc(arena, sizeof(*l) + n * sizeof(l->v[0]));
 

@@ -3,9 +3,10 @@
 /*
  * Routes of a site: exact ones first, then prefixes, each part sorted.
  *
- * Prefixes are compared segment by segment (the "/" is lower than any other byte), so that everything below a path stands directly after it.
- * Then the last route that is not greater than a path is either the one we want or lies somewhere below it, and the way
- * up through `parent` (the longest route that is above this one) leads there.
+ * Prefixes are compared segment by segment (the "/" is lower than any other byte), so that everything below a
+ * path stands directly after it. Then the last route that is not greater than a path is either the one we
+ * want or lies somewhere below it, and the way up through `parent` (the longest route that is above this one)
+ * leads there.
  *
  *      /                 parent –
  *      /api/             parent /

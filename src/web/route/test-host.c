@@ -33,7 +33,8 @@ static int find(const struct host_table *t, const char *host) {
 
 /* Exact before suffix, longer suffix before shorter, default last; case and final dot mean nothing. */
 static void test_find(void **state) {
-        static const char *const hosts[] = {"www.example.com", "*.example.com", "*.eu.example.com", "*", "[::1]", "Example.ORG."};
+        static const char *const hosts[] = {"www.example.com", "*.example.com", "*.eu.example.com", "*",
+                                            "[::1]",           "Example.ORG."};
         const struct host_table *t;
         struct arena a;
 
@@ -58,7 +59,8 @@ static void test_find(void **state) {
 /* Without a default an unknown host has no site; the same host twice is refused, however it is written. */
 static void test_edges(void **state) {
         static const char *const hosts[] = {"a.test"};
-        struct host_entry twice[] = {{STR("a.test"), &sites[0]}, {STR("b.test"), &sites[1]}, {STR("A.test."), &sites[2]}};
+        struct host_entry twice[] = {
+                {STR("a.test"), &sites[0]}, {STR("b.test"), &sites[1]}, {STR("A.test."), &sites[2]}};
         struct host_entry suffix[] = {{STR("*.a.test"), &sites[0]}, {STR("*.A.test"), &sites[1]}};
         struct host_entry any[] = {{STR("*"), &sites[0]}, {STR("*"), &sites[1]}};
         char longest[300];
@@ -101,7 +103,8 @@ static int naive(char hosts[][32], unsigned n, const char *host) {
                         return (int)i;
                 if (strcmp(hosts[i], "*") == 0 && best == 0)
                         found = (int)i;
-                else if (hosts[i][0] == '*' && k > 1 && len > k - 1 && k > best && strcmp(host + len - k + 1, hosts[i] + 1) == 0) {
+                else if (hosts[i][0] == '*' && k > 1 && len > k - 1 && k > best &&
+                         strcmp(host + len - k + 1, hosts[i] + 1) == 0) {
                         best = k;
                         found = (int)i;
                 }

@@ -32,7 +32,8 @@ static bool has(const struct net_list *l, const char *text) {
 }
 
 static void test_has(void **state) {
-        struct str texts[] = {STR("10.0.0.0/8"), STR("192.0.2.7"), STR("2001:db8::/32"), STR("10.1.0.0/16"), STR("::1"), STR("192.0.2.8/31")};
+        struct str texts[] = {STR("10.0.0.0/8"),  STR("192.0.2.7"), STR("2001:db8::/32"),
+                              STR("10.1.0.0/16"), STR("::1"),       STR("192.0.2.8/31")};
         struct addr none = {0}, un = {.len = sizeof(struct sockaddr_un), .un = {.sun_family = AF_UNIX}};
         const struct net_list *l;
         struct arena a;

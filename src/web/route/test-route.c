@@ -29,7 +29,8 @@ static void assert_route(const struct site *s, const char *path, const char *exp
 }
 
 static void test_longest(void **state) {
-        struct route v[] = {route("/"), route("/api/"), route("/api/v1"), route("=/api/v1"), route("/api-old/"), route("=/health"), route("/a/b/c/d/")};
+        struct route v[] = {route("/"),         route("/api/"),    route("/api/v1"),  route("=/api/v1"),
+                            route("/api-old/"), route("=/health"), route("/a/b/c/d/")};
         struct site s = {.routes = v, .n_routes = ARRAY_SIZE(v)};
         const struct route *twice;
 
@@ -52,7 +53,8 @@ static void test_longest(void **state) {
 }
 
 static void test_edges(void **state) {
-        struct route none[1], v[] = {route("/api/"), route("=/x")}, twice_v[] = {route("/api/"), route("/b"), route("/api")};
+        struct route none[1], v[] = {route("/api/"), route("=/x")},
+                              twice_v[] = {route("/api/"), route("/b"), route("/api")};
         struct site s = {.routes = none};
         const struct route *twice;
 
@@ -105,7 +107,8 @@ static const struct route *naive(const struct site *s, const char *path) {
                 }
                 if (r->path.p[n - 1] == '/')
                         n--;
-                if (strncmp(path, r->path.p, n) == 0 && (path[n] == '/' || path[n] == '\0') && (!best || r->path.n > best->path.n))
+                if (strncmp(path, r->path.p, n) == 0 && (path[n] == '/' || path[n] == '\0') &&
+                    (!best || r->path.n > best->path.n))
                         best = r;
         }
         return best;
@@ -131,7 +134,8 @@ static void test_random(void **state) {
                                 size_t l = v[k].path.n - (!exact && v[k].path.p[v[k].path.n - 1] == '/');
 
                                 known |= v[k].exact == exact &&
-                                         l == len - (!exact && paths[i][len - 1] == '/') && memcmp(v[k].path.p, paths[i], l) == 0;
+                                         l == len - (!exact && paths[i][len - 1] == '/') &&
+                                         memcmp(v[k].path.p, paths[i], l) == 0;
                         }
                         if (!known)
                                 v[s.n_routes++] = (struct route){.path = {paths[i], len}, .exact = exact};
