@@ -209,8 +209,9 @@ static const struct schema route_keys[] = {
                 .name = "folder",
                 .type = SCHEMA_FOLDER,
                 .flags = SCHEMA_ACTION,
-                .help = "Sends files of this folder; nothing outside of it. What the path has behind the route is the path of the file. A relative folder "
-                        "begins where the configuration file is.",
+                .help = "Sends files of this folder; nothing outside of it, also not by a symbolic link. What the path has "
+                        "behind the route is the path of the file. Names that begin with a dot are not found, but for "
+                        "/.well-known/. A relative folder begins where the configuration file is.",
                 .example = "/srv/www/shop",
                 .check = web_check_folder,
         },
