@@ -13,7 +13,8 @@
 DEFINE_CLEANUP(struct config *, config_free)
 
 static void add_count(struct strbuf *out, unsigned n, const char *what) {
-        strbuf_addf(out, "%s%u %s%s", out->n > 0 && out->p[out->n - 1] != ' ' ? ", " : "", n, what, n == 1 ? "" : "s");
+        strbuf_addf(out, "%s%u %s%s", out->n > 0 && out->p[out->n - 1] != ' ' ? ", " : "", n, what,
+                    n == 1 ? "" : "s");
 }
 
 static unsigned children(const struct config *c, const char *key) {
@@ -22,7 +23,8 @@ static unsigned children(const struct config *c, const char *key) {
         return n ? n->n_children : 0;
 }
 
-static void summary(struct strbuf *out, const struct config *c, const struct diag_list *diags, const char *file, nsec_t took) {
+static void summary(struct strbuf *out, const struct config *c, const struct diag_list *diags,
+                    const char *file, nsec_t took) {
         unsigned ms = (unsigned)((took + NSEC_PER_MSEC / 2) / NSEC_PER_MSEC);
 
         if (c && diags->n_warnings == 0) {

@@ -57,7 +57,8 @@ int cli_usage(struct cli *cli, const char *fmt, ...) {
         (void)vfprintf(cli->err, fmt, ap);
         va_end(ap);
         if (c)
-                (void)fprintf(cli->err, "\nusage: tenon %s%s%s\n", c->name, c->usage ? " " : "", c->usage ? c->usage : "");
+                (void)fprintf(cli->err, "\nusage: tenon %s%s%s\n", c->name, c->usage ? " " : "",
+                              c->usage ? c->usage : "");
         else
                 (void)fputs("\n`tenon help` lists the commands\n", cli->err);
         return CLI_USAGE;
@@ -139,7 +140,8 @@ static int unknown_command(struct cli *cli, const char *name) {
                 if (c->help)
                         suggest_try(&s, str_of(c->name));
         if (s.best.p)
-                return cli_usage(cli, "unknown command \"%s\"; did you mean \"%.*s\"?", name, STR_FMT(s.best));
+                return cli_usage(cli, "unknown command \"%s\"; did you mean \"%.*s\"?", name,
+                                 STR_FMT(s.best));
         return cli_usage(cli, "unknown command \"%s\"", name);
 }
 
@@ -154,7 +156,8 @@ static int help_on(struct cli *cli) {
         struct strbuf b = STRBUF_INIT;
         int r;
 
-        strbuf_addf(&b, "usage: tenon %s%s%s\n%s\n", c->name, c->usage ? " " : "", c->usage ? c->usage : "", c->help ? c->help : "");
+        strbuf_addf(&b, "usage: tenon %s%s%s\n%s\n", c->name, c->usage ? " " : "", c->usage ? c->usage : "",
+                    c->help ? c->help : "");
         if (c->options)
                 strbuf_addf(&b, "\n%s", c->options);
         r = cli_finish(cli, &b, CLI_OK);

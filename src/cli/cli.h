@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The command line: a table of commands, the options that all of them understand, and what they need to do their work. Data goes to
- * `out`, talk goes to `err`. A command that needs more than this folder may use (run, apply …) lives with its part and is put into
- * the table by daemon/main.c.
+ * The command line: a table of commands, the options that all of them understand, and what they need to do
+ * their work. Data goes to `out`, talk goes to `err`. A command that needs more than this folder may use
+ * (run, apply …) lives with its part and is put into the table by daemon/main.c.
  */
 
 #include <stdbool.h>
@@ -55,11 +55,13 @@ struct cli {
 int cli_main(struct cli *cli, int argc, char **argv);
 
 /*
- * Takes `--name` out of the arguments. With ret_value, `--name=value` or `--name value`: *ret_value is set (borrowed) when the option is
- * there. 1: was there, 0: was not, -EINVAL: the value is missing, or there is one where none belongs (said on err).
+ * Takes `--name` out of the arguments. With ret_value, `--name=value` or `--name value`: *ret_value is set
+ * (borrowed) when the option is there. 1: was there, 0: was not, -EINVAL: the value is missing, or there is
+ * one where none belongs (said on err).
  */
 int cli_option(struct cli *cli, const char *name, const char **ret_value);
-/* After the options: at most `max` arguments are left. 0, or CLI_USAGE (said on err: an unknown option, or one argument too many). */
+/* After the options: at most `max` arguments are left. 0, or CLI_USAGE (said on err: an unknown option, or
+ * one argument too many). */
 int cli_arguments(struct cli *cli, int max);
 /* A wrong use of the command: the sentence, and how to use it. Returns CLI_USAGE. */
 int cli_usage(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);

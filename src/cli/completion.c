@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * tenon completion: what a shell needs to complete our commands, their options, and the keys for `tenon doc`. All of it comes from the
- * table of commands and the schema.
+ * tenon completion: what a shell needs to complete our commands, their options, and the keys for `tenon doc`.
+ * All of it comes from the table of commands and the schema.
  */
 
 #include "base/cleanup.h"
@@ -92,7 +92,8 @@ static void zsh(struct cli *cli, struct strbuf *out) {
                 add_quoted(out, c->help);
                 strbuf_add_z(out, "'\n");
         }
-        strbuf_add_z(out, "    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n"
+        strbuf_add_z(out, "    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n      "
+                          "  return\n    fi\n"
                           "    case $words[2] in\n");
         for (const struct cli_command *c = cli->commands; c->name; c++) {
                 if (!c->help)
@@ -128,7 +129,8 @@ static void fish(struct cli *cli, struct strbuf *out) {
                 else if (strcmp(c->name, "completion") == 0)
                         strbuf_add_z(&options, " bash zsh fish");
                 if (options.n > 0)
-                        strbuf_addf(out, "complete -c tenon -n '__fish_seen_subcommand_from %s' -a '%s'\n", c->name, strbuf_z(&options));
+                        strbuf_addf(out, "complete -c tenon -n '__fish_seen_subcommand_from %s' -a '%s'\n",
+                                    c->name, strbuf_z(&options));
                 out->failed |= options.failed;
         }
 }

@@ -16,7 +16,8 @@ DEFINE_CLEANUP(struct config *, config_free)
 static bool is_file(const char *arg) {
         struct str s = str_of(arg);
 
-        return strchr(arg, '/') || str_ends(s, STR(".yaml")) || str_ends(s, STR(".yml")) || access(arg, F_OK) == 0;
+        return strchr(arg, '/') || str_ends(s, STR(".yaml")) || str_ends(s, STR(".yml")) ||
+               access(arg, F_OK) == 0;
 }
 
 static int show(struct cli *cli, const struct config *c, const char *path, enum emit_mode mode) {

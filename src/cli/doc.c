@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* tenon doc: a key of the configuration, or a rule of the check, explained from the table that the program itself works with. */
+/* tenon doc: a key of the configuration, or a rule of the check, explained from the table that the program
+ * itself works with. */
 
 #include <stdlib.h>
 
@@ -35,7 +36,10 @@ static void add_first_sentence(struct strbuf *out, const char *help) {
         const char *end = help ? strstr(help, ". ") : NULL;
 
         if (help)
-                strbuf_addf(out, "%.*s\n", end ? (int)(end - help) : (int)strcspn(help, "") - (help[strlen(help) - 1] == '.'), help);
+                strbuf_addf(out, "%.*s\n",
+                            end ? (int)(end - help)
+                                : (int)strcspn(help, "") - (help[strlen(help) - 1] == '.'),
+                            help);
 }
 
 static void list_keys(struct strbuf *out, const struct schema *s) {
@@ -60,7 +64,8 @@ static const char *since_of(const struct schema *root, const char *path) {
 
         for (const char *p = path; *p; p++)
                 if (p[1] == '.' || p[1] == '\0') {
-                        const struct schema *s = schema_find(root, (struct str){path, (size_t)(p + 1 - path)});
+                        const struct schema *s =
+                                schema_find(root, (struct str){path, (size_t)(p + 1 - path)});
 
                         if (s && s->since)
                                 since = s->since;
@@ -83,7 +88,8 @@ static void describe_forms(struct strbuf *out, const struct schema *s) {
                 strbuf_addf(out, "  %-9s what it does not say from `%s`\n", "inherits", s->inherit);
 }
 
-static void explain_key(struct strbuf *out, const struct schema *root, const char *path, const struct schema *s) {
+static void explain_key(struct strbuf *out, const struct schema *root, const char *path,
+                        const struct schema *s) {
         CLEANUP(strbuf_deinit) struct strbuf type = STRBUF_INIT;
         const struct schema *in = inner(s);
 
@@ -101,7 +107,8 @@ static void explain_key(struct strbuf *out, const struct schema *root, const cha
         if (s->example && s->name)
                 strbuf_addf(out, "  %-9s %s: %s\n", "example", s->name, s->example);
         describe_forms(out, s);
-        add_fact(out, "change", s->flags & SCHEMA_RESTART ? "needs a restart" : "takes effect with `tenon apply`");
+        add_fact(out, "change",
+                 s->flags & SCHEMA_RESTART ? "needs a restart" : "takes effect with `tenon apply`");
         add_fact(out, "since", since_of(root, path));
         if (in != s && in->help) {
                 strbuf_add_char(out, '\n');
@@ -114,7 +121,8 @@ static void explain_key(struct strbuf *out, const struct schema *root, const cha
                 list_keys(out, in);
         }
         if (in->lift)
-                strbuf_addf(out, "\nThe keys of `%s` may stand directly here: they are the route %s then.\n", in->lift, in->lift_to);
+                strbuf_addf(out, "\nThe keys of `%s` may stand directly here: they are the route %s then.\n",
+                            in->lift, in->lift_to);
         out->failed |= type.failed;
 }
 
@@ -129,8 +137,8 @@ static int unknown(struct cli *cli, const char *path) {
                 SCHEMA_FOREACH(k, s)
                         suggest_try(&suggest, str_of(k->name));
         if (suggest.best.p)
-                return cli_usage(cli, "there is no key %s; did you mean %.*s%s%.*s?", path, STR_FMT(upper), dot ? "." : "",
-                                 STR_FMT(suggest.best));
+                return cli_usage(cli, "there is no key %s; did you mean %.*s%s%.*s?", path, STR_FMT(upper),
+                                 dot ? "." : "", STR_FMT(suggest.best));
         return cli_usage(cli, "there is no key %s", path);
 }
 
@@ -145,10 +153,12 @@ int cli_doc(struct cli *cli) {
         if (man) {
                 doc_man(cli->schema, &out);
         } else if (cli->argc < 2) {
-                strbuf_add_z(&out, "keys of tenon.yaml (`tenon doc KEY` explains one, `tenon doc farms.*.check` one further in):\n");
+                strbuf_add_z(&out, "keys of tenon.yaml (`tenon doc KEY` explains one, `tenon doc "
+                                   "farms.*.check` one further in):\n");
                 list_keys(&out, cli->schema);
         } else if (diag_id_parse(str_of(cli->argv[1]), &id) == 0) {
-                strbuf_addf(&out, "%s\n\n  %s: %s\n", cli->argv[1], diag_is_error(id) ? "error" : "warning", diag_id_about(id));
+                strbuf_addf(&out, "%s\n\n  %s: %s\n", cli->argv[1], diag_is_error(id) ? "error" : "warning",
+                            diag_id_about(id));
                 if (!diag_is_error(id))
                         strbuf_addf(&out, "  known and meant: accept: [%s]\n", cli->argv[1]);
         } else {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The first pass over what was written: every value gets its entry of the schema, is read as that type, and short forms become long
- * ones. A value that is refused is said and taken out, so that the later passes see only what is good (or absent).
+ * The first pass over what was written: every value gets its entry of the schema, is read as that type, and
+ * short forms become long ones. A value that is refused is said and taken out, so that the later passes see
+ * only what is good (or absent).
  */
 
 #include <errno.h>
@@ -47,10 +48,11 @@ static struct conf_mark end_of(const struct conf_node *n) {
         return end;
 }
 
-static struct diag *say(struct config_check *c, enum diag_id id, const struct conf_node *n, bool key, const char *fmt, va_list ap)
-        PRINTF_LIKE(5, 0);
+static struct diag *say(struct config_check *c, enum diag_id id, const struct conf_node *n, bool key,
+                        const char *fmt, va_list ap) PRINTF_LIKE(5, 0);
 
-static struct diag *say(struct config_check *c, enum diag_id id, const struct conf_node *n, bool key, const char *fmt, va_list ap) {
+static struct diag *say(struct config_check *c, enum diag_id id, const struct conf_node *n, bool key,
+                        const char *fmt, va_list ap) {
         CLEANUP(strbuf_deinit) struct strbuf path = STRBUF_INIT, text = STRBUF_INIT;
         struct diag *d;
 
@@ -72,7 +74,8 @@ static struct diag *say(struct config_check *c, enum diag_id id, const struct co
         return d;
 }
 
-struct diag *check_value(struct config_check *c, enum diag_id id, const struct conf_node *n, const char *fmt, ...) {
+struct diag *check_value(struct config_check *c, enum diag_id id, const struct conf_node *n, const char *fmt,
+                         ...) {
         struct diag *d;
         va_list ap;
 
@@ -82,7 +85,8 @@ struct diag *check_value(struct config_check *c, enum diag_id id, const struct c
         return d;
 }
 
-struct diag *check_key(struct config_check *c, enum diag_id id, const struct conf_node *n, const char *fmt, ...) {
+struct diag *check_key(struct config_check *c, enum diag_id id, const struct conf_node *n, const char *fmt,
+                       ...) {
         struct diag *d;
         va_list ap;
 
@@ -159,7 +163,8 @@ static void check_scalar(struct config_check *c, struct conf_node *n, const stru
                 return;
         }
         if (value_parse(s, n->text, &n->value, &err) < 0) {
-                d = check_value(c, err.id, n, "%.*s: \"%.*s\" %s", STR_FMT(called(n)), STR_FMT(n->text), strbuf_z(&err.message));
+                d = check_value(c, err.id, n, "%.*s: \"%.*s\" %s", STR_FMT(called(n)), STR_FMT(n->text),
+                                strbuf_z(&err.message));
                 if (err.hint.n > 0)
                         diag_hint(c->diags, d, "%s", strbuf_z(&err.hint));
                 n->bad = true;
@@ -180,7 +185,8 @@ static void wrong_kind(struct config_check *c, struct conf_node *n, const struct
         struct diag *d;
 
         schema_describe(s, &wanted);
-        d = check_value(c, DIAG_E105, n, "%.*s is %s, but must be a %s", STR_FMT(called(n)), kinds[n->kind], strbuf_z(&wanted));
+        d = check_value(c, DIAG_E105, n, "%.*s is %s, but must be a %s", STR_FMT(called(n)), kinds[n->kind],
+                        strbuf_z(&wanted));
         if (s->example)
                 diag_hint(c->diags, d, "for example: %s", s->example);
         n->bad = true;
@@ -225,7 +231,8 @@ static void wrap(struct config_check *c, struct conf_node *n, enum conf_kind kin
         node_append(n, inner);
 }
 
-/* [a, b] -> {a: a, b: b}: each item is named by its own text, or by that of the key its short form stands for. */
+/* [a, b] -> {a: a, b: b}: each item is named by its own text, or by that of the key its short form stands
+ * for. */
 static void name_items(struct config_check *c, struct conf_node *n, const struct schema *s) {
         for (struct conf_node *item = n->first, *next; item; item = next) {
                 const char *by = s->item->short_scalar;
@@ -237,12 +244,14 @@ static void name_items(struct config_check *c, struct conf_node *n, const struct
                 if (item->kind == CONF_MAP && by)
                         text = node_child(item, str_of(by));
                 if (!text || text->kind != CONF_SCALAR || text->text.n == 0) {
-                        check_value(c, DIAG_E105, item, "%s in a list needs %s: it is its name", s->item->name, by ? by : "text");
+                        check_value(c, DIAG_E105, item, "%s in a list needs %s: it is its name",
+                                    s->item->name, by ? by : "text");
                         node_remove(item);
                         continue;
                 }
                 if (text->text.n > SCHEMA_NAME_MAX) {
-                        d = check_value(c, DIAG_E113, text, "\"%.*s\" is too long to be a name", STR_FMT(text->text));
+                        d = check_value(c, DIAG_E113, text, "\"%.*s\" is too long to be a name",
+                                        STR_FMT(text->text));
                         diag_hint(c->diags, d, "give it one: {name: %.*s}", STR_FMT(text->text));
                         node_remove(item);
                         continue;
@@ -251,7 +260,8 @@ static void name_items(struct config_check *c, struct conf_node *n, const struct
                 while (other != item && !str_eq(other->key, text->text))
                         other = other->next;
                 if (other != item) {
-                        d = check_value(c, DIAG_E103, item, "\"%.*s\" is in the list twice", STR_FMT(text->text));
+                        d = check_value(c, DIAG_E103, item, "\"%.*s\" is in the list twice",
+                                        STR_FMT(text->text));
                         check_relate(c, d, other, "first here");
                         node_remove(item);
                         continue;
@@ -309,12 +319,13 @@ static bool is_note(struct str key) {
 
 static void check_name(struct config_check *c, struct conf_node *n, const struct schema *s) {
         struct value_error err = {};
-        const struct schema *names = &(struct schema){.type = SCHEMA_NAME, .flags = s->flags & SCHEMA_NAMED, .parse = s->parse};
+        const struct schema *names =
+                &(struct schema){.type = SCHEMA_NAME, .flags = s->flags & SCHEMA_NAMED, .parse = s->parse};
         struct diag *d;
 
         if (value_parse(names, n->key, &n->value, &err) < 0) {
-                d = check_key(c, s->parse ? DIAG_E106 : err.id, n, "%s: \"%.*s\" %s", s->item->name, STR_FMT(n->key),
-                              strbuf_z(&err.message));
+                d = check_key(c, s->parse ? DIAG_E106 : err.id, n, "%s: \"%.*s\" %s", s->item->name,
+                              STR_FMT(n->key), strbuf_z(&err.message));
                 if (err.hint.n > 0)
                         diag_hint(c->diags, d, "%s", strbuf_z(&err.hint));
                 n->bad = true;
@@ -374,7 +385,8 @@ void check_types(struct config_check *c, struct conf_node *n, const struct schem
 
 /* --- maps with fixed keys */
 
-static void unknown_key(struct config_check *c, struct conf_node *n, const struct schema *s, const struct schema *lifted) {
+static void unknown_key(struct config_check *c, struct conf_node *n, const struct schema *s,
+                        const struct schema *lifted) {
         CLEANUP(strbuf_deinit) struct strbuf keys = STRBUF_INIT;
         struct suggest suggest = {.wanted = n->key};
         struct diag *d;
@@ -395,7 +407,8 @@ static void unknown_key(struct config_check *c, struct conf_node *n, const struc
 }
 
 /* The entry of the map's dict that lifted keys go to, made when it is not there. */
-static struct conf_node *lift_target(struct config_check *c, struct conf_node *n, const struct schema *s, struct conf_node *key) {
+static struct conf_node *lift_target(struct config_check *c, struct conf_node *n, const struct schema *s,
+                                     struct conf_node *key) {
         struct conf_node *dict = node_child(n, str_of(s->lift)), *entry;
 
         if (!dict) {
@@ -428,7 +441,8 @@ static void lift(struct config_check *c, struct conf_node *n, const struct schem
         if (!entry)
                 return; /* the dict itself is wrong, and is said */
         if (there) {
-                d = check_key(c, DIAG_E103, key, "\"%.*s\" is defined twice for %s", STR_FMT(key->key), s->lift_to);
+                d = check_key(c, DIAG_E103, key, "\"%.*s\" is defined twice for %s", STR_FMT(key->key),
+                              s->lift_to);
                 check_relate(c, d, there, "first defined here");
                 return;
         }
@@ -449,8 +463,8 @@ static void check_exclusive(struct config_check *c, struct conf_node *n, const s
                         first = child;
                         continue;
                 }
-                d = check_key(c, DIAG_E110, child, "\"%.*s\" and \"%.*s\" exclude each other", STR_FMT(first->key),
-                              STR_FMT(child->key));
+                d = check_key(c, DIAG_E110, child, "\"%.*s\" and \"%.*s\" exclude each other",
+                              STR_FMT(first->key), STR_FMT(child->key));
                 check_relate(c, d, first, "one of them is here");
                 child->bad = true;
         }
@@ -493,7 +507,8 @@ static void check_action(struct config_check *c, const struct conf_node *n, cons
                 if (k->flags & SCHEMA_ACTION)
                         strbuf_addf(&words, "%s%s", words.n ? ", " : "", k->name);
         }
-        check_key(c, DIAG_E109, n, "%s \"%.*s\" needs exactly one of: %s", s->name, STR_FMT(n->key), strbuf_z(&words));
+        check_key(c, DIAG_E109, n, "%s \"%.*s\" needs exactly one of: %s", s->name, STR_FMT(n->key),
+                  strbuf_z(&words));
         c->failed |= words.failed;
 }
 
@@ -502,7 +517,8 @@ static void check_companions(struct config_check *c, const struct conf_node *n, 
                 const struct schema *k = schema_key(s, child->key);
 
                 if (k->with && !node_child(n, str_of(k->with)))
-                        check_key(c, DIAG_E110, child, "\"%s\" has a meaning only beside \"%s\"", k->name, k->with);
+                        check_key(c, DIAG_E110, child, "\"%s\" has a meaning only beside \"%s\"", k->name,
+                                  k->with);
         }
 }
 
@@ -513,7 +529,8 @@ static void check_required(struct config_check *c, const struct conf_node *n, co
                 if (!(k->flags & SCHEMA_REQUIRED) || node_child(n, str_of(k->name)))
                         continue;
                 if (n->parent)
-                        d = check_key(c, DIAG_E109, n, "\"%.*s\" needs the key \"%s\"", STR_FMT(called(n)), k->name);
+                        d = check_key(c, DIAG_E109, n, "\"%.*s\" needs the key \"%s\"", STR_FMT(called(n)),
+                                      k->name);
                 else
                         d = check_value(c, DIAG_E109, n, "the key \"%s\" is missing", k->name);
                 if (k->example)

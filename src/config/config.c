@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The order of things: parse (parse.c), add what `include:` names (include.c), give every value its type (check.c), fill in what was not written
- * (fill.c), references and rules (rules.c). Errors do not stop it after the parse: each pass leaves only what is good.
+ * The order of things: parse (parse.c), add what `include:` names (include.c), give every value its type
+ * (check.c), fill in what was not written (fill.c), references and rules (rules.c). Errors do not stop it
+ * after the parse: each pass leaves only what is good.
  */
 
 #include "config/config.h"
@@ -117,7 +118,8 @@ static int load(struct config *c, const struct config_input *input, struct diag_
         r = parse_source(c, diags, 0, &c->root);
         if (r < 0)
                 return r;
-        r = input->included ? include_given(c, diags, input->included, input->n_included) : include_all(c, diags);
+        r = input->included ? include_given(c, diags, input->included, input->n_included)
+                            : include_all(c, diags);
         if (r < 0)
                 return r;
         r = override(c, diags, input->overrides);
@@ -126,8 +128,8 @@ static int load(struct config *c, const struct config_input *input, struct diag_
         return check(c, diags);
 }
 
-static int load_text(struct config **ret, const struct config_input *input, struct str text, const struct schema *schema,
-                     struct diag_list *diags) {
+static int load_text(struct config **ret, const struct config_input *input, struct str text,
+                     const struct schema *schema, struct diag_list *diags) {
         CLEANUP(config_freep) struct config *c = NULL;
         int r;
 
@@ -150,7 +152,8 @@ static int load_text(struct config **ret, const struct config_input *input, stru
         return 0;
 }
 
-int config_load_input(struct config **ret, const struct config_input *input, const struct schema *schema, struct diag_list *diags) {
+int config_load_input(struct config **ret, const struct config_input *input, const struct schema *schema,
+                      struct diag_list *diags) {
         CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT;
         struct conf_mark none = {};
         int r;
@@ -165,13 +168,15 @@ int config_load_input(struct config **ret, const struct config_input *input, con
         return load_text(ret, input, (struct str){strbuf_z(&text), text.n}, schema, diags);
 }
 
-int config_load(struct config **ret, const char *name, struct str text, const struct schema *schema, struct diag_list *diags) {
+int config_load(struct config **ret, const char *name, struct str text, const struct schema *schema,
+                struct diag_list *diags) {
         const struct config_input input = {.name = name, .text = text};
 
         return config_load_input(ret, &input, schema, diags);
 }
 
-int config_load_file(struct config **ret, const char *path, const struct schema *schema, struct diag_list *diags) {
+int config_load_file(struct config **ret, const char *path, const struct schema *schema,
+                     struct diag_list *diags) {
         const struct config_input input = {.name = path, .read = true};
         CLEANUP(config_freep) struct config *c = NULL;
         int r;

@@ -19,8 +19,8 @@ struct schema;
 #define CONFIG_MAX_SIZE (16u << 20)     /* bytes of one file */
 #define CONFIG_MAX_DEPTH 32
 #define CONFIG_MAX_NODES 200000u
-#define CONFIG_MAX_ANCHORS 1000u
-#define CONFIG_MAX_ALIAS_NODES 10000u   /* that aliases stand for */
+#define CONFIG_MAX_ANCHORS 1000
+#define CONFIG_MAX_ALIAS_NODES 10000   /* that aliases stand for */
 
 /*
  * Parses and checks `text`. `name` is what messages call the file; relative paths in it are relative to the folder of `name`. Mistakes go

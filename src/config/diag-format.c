@@ -105,10 +105,13 @@ struct excerpt {
         unsigned gutter;   /* width of the line numbers */
 };
 
-static void format_excerpt(const struct diag_list *l, struct strbuf *out, bool color, const struct excerpt *e) {
+static void format_excerpt(const struct diag_list *l, struct strbuf *out, bool color,
+                           const struct excerpt *e) {
         struct str line = source_line(l->sources[e->start.file].text, e->start.line);
         unsigned n = count_chars(line), column = e->start.column ? e->start.column - 1 : 0;
-        unsigned width = e->end.line == e->start.line && e->end.column > e->start.column ? e->end.column - e->start.column : 1;
+        unsigned width = e->end.line == e->start.line && e->end.column > e->start.column
+                                 ? e->end.column - e->start.column
+                                 : 1;
         unsigned from = 0, to = n;
 
         if (e->end.line > e->start.line && n > column)
@@ -168,7 +171,8 @@ static bool has_source(const struct diag_list *l, struct conf_mark m) {
         return m.line > 0 && m.file < l->n_sources;
 }
 
-static void format_related(const struct diag_list *l, const struct diag *d, struct strbuf *out, bool color, unsigned gutter) {
+static void format_related(const struct diag_list *l, const struct diag *d, struct strbuf *out, bool color,
+                           unsigned gutter) {
         for (const struct diag_related *r = d->related; r; r = r->next) {
                 if (!has_source(l, r->start))
                         continue;
@@ -195,8 +199,9 @@ static void format_one(const struct diag_list *l, const struct diag *d, struct s
         strbuf_add_char(out, '\n');
         add_place(l, out, d->start);
         if (has_source(l, d->start))
-                format_excerpt(l, out, color,
-                               &(struct excerpt){d->start, d->end, '^', error ? RED : YELLOW, d->hint, gutter});
+                format_excerpt(
+                        l, out, color,
+                        &(struct excerpt){d->start, d->end, '^', error ? RED : YELLOW, d->hint, gutter});
         else if (d->hint.n > 0)
                 strbuf_addf(out, "   %.*s\n", STR_FMT(d->hint));
         format_related(l, d, out, color, gutter);
@@ -206,7 +211,8 @@ static void format_one(const struct diag_list *l, const struct diag *d, struct s
                 strbuf_add_char(out, '\n');
         }
         if (!error)
-                strbuf_addf(out, "   %*s = silence with `accept: [%s]`\n", (int)gutter, "", diag_id_text(d->id));
+                strbuf_addf(out, "   %*s = silence with `accept: [%s]`\n", (int)gutter, "",
+                            diag_id_text(d->id));
 }
 
 void diag_format(const struct diag_list *l, struct strbuf *out, bool color) {
@@ -250,7 +256,8 @@ static void add_json_string(struct strbuf *out, struct str s) {
         strbuf_add_char(out, '"');
 }
 
-static void json_place(const struct diag_list *l, struct strbuf *out, struct conf_mark start, struct conf_mark end) {
+static void json_place(const struct diag_list *l, struct strbuf *out, struct conf_mark start,
+                       struct conf_mark end) {
         strbuf_add_z(out, "\"file\":");
         add_json_string(out, start.file < l->n_sources ? l->sources[start.file].name : STR(""));
         if (start.line == 0)

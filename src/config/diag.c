@@ -15,8 +15,8 @@ static const struct {
 };
 
 const char *const diag_warning_ids[] = {
-        "W101", "W102", "W103", "W104", "W105", "W106", "W107", "W108", "W109", "W110", "W111", "W112", "W113",
-        NULL,
+        "W101", "W102", "W103", "W104", "W105", "W106", "W107",
+        "W108", "W109", "W110", "W111", "W112", "W113", NULL,
 };
 
 _Static_assert(ARRAY_SIZE(diag_warning_ids) == DIAG_N_IDS - DIAG_W101 + 1, "every warning can be accepted");
@@ -92,7 +92,8 @@ static struct str arena_vprintf(struct diag_list *l, const char *fmt, va_list ap
 }
 
 /* An anchored mistake would show once per alias. */
-static bool already_said(const struct diag_list *l, enum diag_id id, struct conf_mark start, struct str message) {
+static bool already_said(const struct diag_list *l, enum diag_id id, struct conf_mark start,
+                         struct str message) {
         for (const struct diag *d = l->first; d; d = d->next)
                 if (d->id == id && d->start.line == start.line && d->start.column == start.column &&
                     d->start.file == start.file && str_eq(d->message, message))
@@ -100,7 +101,8 @@ static bool already_said(const struct diag_list *l, enum diag_id id, struct conf
         return false;
 }
 
-struct diag *diag_add(struct diag_list *l, enum diag_id id, struct conf_mark start, struct conf_mark end, const char *fmt, ...) {
+struct diag *diag_add(struct diag_list *l, enum diag_id id, struct conf_mark start, struct conf_mark end,
+                      const char *fmt, ...) {
         unsigned *n = diag_is_error(id) ? &l->n_errors : &l->n_warnings;
         struct str message;
         struct diag *d;
@@ -153,7 +155,8 @@ void diag_note(struct diag_list *l, struct diag *d, const char *fmt, ...) {
         va_end(ap);
 }
 
-void diag_relate(struct diag_list *l, struct diag *d, struct conf_mark start, struct conf_mark end, const char *fmt, ...) {
+void diag_relate(struct diag_list *l, struct diag *d, struct conf_mark start, struct conf_mark end,
+                 const char *fmt, ...) {
         struct diag_related *r, **at;
         va_list ap;
 

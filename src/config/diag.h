@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * What a person must mend, or should know, in a configuration: a rule id, a place, a sentence, a hint. The list keeps a copy of
- * every file's text, so that it can be printed with excerpts when the configuration itself is gone.
+ * What a person must mend, or should know, in a configuration: a rule id, a place, a sentence, a hint. The
+ * list keeps a copy of every file's text, so that it can be printed with excerpts when the configuration
+ * itself is gone.
  *
  * Adding never fails visibly: a shortage of memory sets `failed`, which the loader turns into -ENOMEM.
  */
@@ -115,13 +116,13 @@ void diag_list_deinit(struct diag_list *l);
 /* Registers a file; its index is the `file` of its marks. Copies name and text. -ENOMEM, -E2BIG. */
 int diag_add_source(struct diag_list *l, struct str name, struct str text);
 /* NULL when it was only counted: too many, the very same at the same place before, or memory is short. */
-struct diag *diag_add(struct diag_list *l, enum diag_id id, struct conf_mark start, struct conf_mark end, const char *fmt, ...)
-        PRINTF_LIKE(5, 6);
+struct diag *diag_add(struct diag_list *l, enum diag_id id, struct conf_mark start, struct conf_mark end,
+                      const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* Additions; d may be NULL. */
 void diag_hint(struct diag_list *l, struct diag *d, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void diag_note(struct diag_list *l, struct diag *d, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void diag_relate(struct diag_list *l, struct diag *d, struct conf_mark start, struct conf_mark end, const char *fmt, ...)
-        PRINTF_LIKE(5, 6);
+void diag_relate(struct diag_list *l, struct diag *d, struct conf_mark start, struct conf_mark end,
+                 const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* Takes back the warnings with this id (`accept:`). */
 void diag_silence(struct diag_list *l, enum diag_id id);
 /* Errors first, then by place. */

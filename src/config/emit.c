@@ -11,7 +11,8 @@ static bool is_plain_char(char c) {
 
 /* Words that other readers of YAML would not take for text. */
 static bool looks_typed(struct str s) {
-        static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "y", "n", "null", "~", ".inf", ".nan"};
+        static const char *const words[] = {"true", "false", "yes",  "no", "on",   "off",
+                                            "y",    "n",     "null", "~",  ".inf", ".nan"};
         bool number = true, digit = false;
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -57,9 +58,12 @@ static void emit_text(struct str s, bool typed, struct strbuf *out) {
                         strbuf_addf(out, "\\x%02X", c);
                 else if (c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0)
                         strbuf_addf(out, "\\x%02X", (unsigned char)s.p[++i]); /* C1 controls */
-                else if (c == 0xe2 && i + 2 < s.n && (unsigned char)s.p[i + 1] == 0x80 && ((unsigned char)s.p[i + 2] & 0xfe) == 0xa8)
-                        strbuf_addf(out, "\\u%04X", 0x2000u + ((unsigned char)s.p[i += 2] & 0x3fu)); /* line separators */
-                else if (c == 0xef && i + 2 < s.n && (unsigned char)s.p[i + 1] == 0xbb && (unsigned char)s.p[i + 2] == 0xbf) {
+                else if (c == 0xe2 && i + 2 < s.n && (unsigned char)s.p[i + 1] == 0x80 &&
+                         ((unsigned char)s.p[i + 2] & 0xfe) == 0xa8)
+                        strbuf_addf(out, "\\u%04X",
+                                    0x2000u + ((unsigned char)s.p[i += 2] & 0x3fu)); /* line separators */
+                else if (c == 0xef && i + 2 < s.n && (unsigned char)s.p[i + 1] == 0xbb &&
+                         (unsigned char)s.p[i + 2] == 0xbf) {
                         strbuf_add_z(out, "\\uFEFF");
                         i += 2;
                 } else
@@ -69,8 +73,8 @@ static void emit_text(struct str s, bool typed, struct strbuf *out) {
 }
 
 static bool is_typed(const struct schema *s) {
-        return s && s->type != SCHEMA_TEXT && s->type != SCHEMA_NAME && s->type != SCHEMA_REF && s->type != SCHEMA_FILE &&
-               s->type != SCHEMA_FOLDER;
+        return s && s->type != SCHEMA_TEXT && s->type != SCHEMA_NAME && s->type != SCHEMA_REF &&
+               s->type != SCHEMA_FILE && s->type != SCHEMA_FOLDER;
 }
 
 static void emit_scalar(const struct conf_node *n, enum emit_mode mode, struct strbuf *out) {
@@ -142,7 +146,8 @@ static void emit_value(const struct conf_node *n, enum emit_mode mode, unsigned 
         }
 }
 
-static void emit_child(const struct conf_node *child, enum emit_mode mode, unsigned depth, struct strbuf *out) {
+static void emit_child(const struct conf_node *child, enum emit_mode mode, unsigned depth,
+                       struct strbuf *out) {
         if (!is_shown(child, mode))
                 return;
         indent(out, depth);
@@ -156,7 +161,8 @@ static void emit_child(const struct conf_node *child, enum emit_mode mode, unsig
 }
 
 /* As written in the order of the file; complete in the order of the manual. */
-static void emit_children(const struct conf_node *n, enum emit_mode mode, unsigned depth, struct strbuf *out) {
+static void emit_children(const struct conf_node *n, enum emit_mode mode, unsigned depth,
+                          struct strbuf *out) {
         if (mode == EMIT_EFFECTIVE && n->schema && n->schema->type == SCHEMA_MAP) {
                 SCHEMA_FOREACH(k, n->schema) {
                         const struct conf_node *child = conf_child(n, str_of(k->name));

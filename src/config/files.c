@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What the configuration says about files and folders, compared with what there is. Kept apart from the load, which reads nothing. */
+/* What the configuration says about files and folders, compared with what there is. Kept apart from the load,
+ * which reads nothing. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@
 #include "base/cleanup.h"
 #include "config/internal.h"
 
-static void say(struct config_check *c, enum diag_id id, const struct conf_node *n, const char *what, const char *reason) {
+static void say(struct config_check *c, enum diag_id id, const struct conf_node *n, const char *what,
+                const char *reason) {
         check_value(c, id, n, "%.*s: \"%s\" %s%s", STR_FMT(n->key), n->text.p, what, reason);
 }
 
@@ -40,8 +42,8 @@ static void check_writable(struct config_check *c, const struct conf_node *n) {
         char folder[4096];
         struct stat st;
 
-        (void)snprintf(folder, sizeof(folder), "%.*s", slash && slash != n->text.p ? (int)(slash - n->text.p) : 1,
-                       slash ? n->text.p : ".");
+        (void)snprintf(folder, sizeof(folder), "%.*s",
+                       slash && slash != n->text.p ? (int)(slash - n->text.p) : 1, slash ? n->text.p : ".");
         if (stat(folder, &st) < 0 || !S_ISDIR(st.st_mode))
                 say(c, DIAG_E301, n, "is in a folder that does not exist", "");
         else if (stat(n->text.p, &st) == 0 && S_ISDIR(st.st_mode))

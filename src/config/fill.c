@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The second pass: what was not written. First what a map inherits, key by key, then the defaults of the schema. After it every
- * key that has a default is there.
+ * The second pass: what was not written. First what a map inherits, key by key, then the defaults of the
+ * schema. After it every key that has a default is there.
  */
 
 #include <assert.h>
@@ -16,7 +16,8 @@ static void *or_fail(struct config_check *c, void *p) {
 }
 
 static struct conf_node *default_scalar(struct config_check *c, struct str text, const struct schema *s) {
-        struct conf_node *n = or_fail(c, node_scalar(c->config, text, (struct conf_mark){}, (struct conf_mark){}));
+        struct conf_node *n =
+                or_fail(c, node_scalar(c->config, text, (struct conf_mark){}, (struct conf_mark){}));
 
         if (!n)
                 return NULL;
@@ -26,8 +27,10 @@ static struct conf_node *default_scalar(struct config_check *c, struct str text,
         return n;
 }
 
-static struct conf_node *default_container(struct config_check *c, enum conf_kind kind, const struct schema *s) {
-        struct conf_node *n = or_fail(c, node_new(c->config, kind, (struct conf_mark){}, (struct conf_mark){}));
+static struct conf_node *default_container(struct config_check *c, enum conf_kind kind,
+                                           const struct schema *s) {
+        struct conf_node *n =
+                or_fail(c, node_new(c->config, kind, (struct conf_mark){}, (struct conf_mark){}));
 
         if (n) {
                 n->schema = s;

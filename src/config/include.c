@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * `include:` names patterns of files: the parts of one configuration in several files. Named things (farms, sites …) of all files come
- * together; any other key, and any name, may be in one file only.
+ * `include:` names patterns of files: the parts of one configuration in several files. Named things (farms,
+ * sites …) of all files come together; any other key, and any name, may be in one file only.
  */
 
 #include <errno.h>
@@ -13,7 +13,8 @@
 #include "base/cleanup.h"
 #include "config/internal.h"
 
-static int say_unreadable(const char *path, int error, struct diag_list *diags, struct conf_mark start, struct conf_mark end) {
+static int say_unreadable(const char *path, int error, struct diag_list *diags, struct conf_mark start,
+                          struct conf_mark end) {
         struct diag *d;
 
         if (error == ENOENT || error == ENOTDIR)
@@ -23,13 +24,17 @@ static int say_unreadable(const char *path, int error, struct diag_list *diags, 
         else if (error == ENXIO)
                 d = diag_add(diags, DIAG_E302, start, end, "%s is not an ordinary file", path);
         else
-                d = diag_add(diags, DIAG_E303, start, end, "the file %s cannot be read: %s", path, strerror(error));
+                d = diag_add(diags, DIAG_E303, start, end, "the file %s cannot be read: %s", path,
+                             strerror(error));
         if (error == ENOENT && start.line == 0)
-                diag_hint(diags, d, "name the file on the command line, or write one: `man tenon.yaml` begins with three lines");
+                diag_hint(diags, d,
+                          "name the file on the command line, or write one: `man tenon.yaml` begins with "
+                          "three lines");
         return -EBADMSG;
 }
 
-int read_file(const char *path, struct strbuf *ret, struct diag_list *diags, struct conf_mark start, struct conf_mark end) {
+int read_file(const char *path, struct strbuf *ret, struct diag_list *diags, struct conf_mark start,
+              struct conf_mark end) {
         CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         struct stat st;
         ssize_t n;
@@ -55,7 +60,8 @@ int read_file(const char *path, struct strbuf *ret, struct diag_list *diags, str
 static void say_twice(struct diag_list *diags, const struct conf_node *there, const struct conf_node *n) {
         struct diag *d;
 
-        d = diag_add(diags, DIAG_E116, n->key_mark, n->key_end, "\"%.*s\" is defined in two files", STR_FMT(n->key));
+        d = diag_add(diags, DIAG_E116, n->key_mark, n->key_end, "\"%.*s\" is defined in two files",
+                     STR_FMT(n->key));
         diag_relate(diags, d, there->key_mark, there->key_end, "first defined here");
 }
 
@@ -83,7 +89,8 @@ static void move_keys(struct config *c, struct diag_list *diags, struct conf_nod
                 if (str_starts(n->key, STR("x-")))
                         continue;
                 if (str_eq(n->key, STR("include"))) {
-                        d = diag_add(diags, DIAG_E111, n->key_mark, n->key_end, "an included file cannot include others");
+                        d = diag_add(diags, DIAG_E111, n->key_mark, n->key_end,
+                                     "an included file cannot include others");
                         diag_hint(diags, d, "name them in the main file");
                 } else if (!there) {
                         node_remove(n);
@@ -96,7 +103,8 @@ static void move_keys(struct config *c, struct diag_list *diags, struct conf_nod
         }
 }
 
-static int include_file(struct config *c, struct diag_list *diags, const char *path, const struct conf_node *at) {
+static int include_file(struct config *c, struct diag_list *diags, const char *path,
+                        const struct conf_node *at) {
         CLEANUP(strbuf_deinit) struct strbuf text = STRBUF_INIT;
         struct conf_node *root;
         int r;
@@ -106,7 +114,8 @@ static int include_file(struct config *c, struct diag_list *diags, const char *p
                 return r;
         r = diag_add_source(diags, str_of(path), (struct str){strbuf_z(&text), text.n});
         if (r == -E2BIG) {
-                (void)diag_add(diags, DIAG_E112, at->start, at->end, "more than %u files in one configuration", DIAG_MAX_SOURCES);
+                (void)diag_add(diags, DIAG_E112, at->start, at->end,
+                               "more than %u files in one configuration", DIAG_MAX_SOURCES);
                 return -EBADMSG;
         }
         if (r < 0)
@@ -132,7 +141,8 @@ static int include_glob(struct config *c, struct diag_list *diags, const struct 
                 return -ENOMEM;
         }
         if (r != 0 && strpbrk(item->text.p, "*?[")) {
-                (void)diag_add(diags, DIAG_E304, item->start, item->end, "no file matches \"%.*s\"", STR_FMT(item->text));
+                (void)diag_add(diags, DIAG_E304, item->start, item->end, "no file matches \"%.*s\"",
+                               STR_FMT(item->text));
                 r = -EBADMSG;
         } else if (r != 0) {
                 r = include_file(c, diags, pattern.p, item);
@@ -169,7 +179,8 @@ int include_all(struct config *c, struct diag_list *diags) {
                 return 0;
         if (include->kind == CONF_SCALAR && include->text.n > 0)
                 return include_glob(c, diags, include);
-        for (const struct conf_node *item = include->first; include->kind == CONF_LIST && item; item = item->next) {
+        for (const struct conf_node *item = include->first; include->kind == CONF_LIST && item;
+             item = item->next) {
                 if (item->kind != CONF_SCALAR || item->text.n == 0)
                         continue; /* the check says it */
                 one = include_glob(c, diags, item);

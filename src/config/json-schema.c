@@ -147,7 +147,8 @@ static void put_required(struct json *j, const char *const *names, unsigned n) {
         json_object_end(j);
 }
 
-static void put_properties(struct json *j, const struct schema *s, const struct schema *lifted, bool inherits) {
+static void put_properties(struct json *j, const struct schema *s, const struct schema *lifted,
+                           bool inherits) {
         json_key(j, "properties");
         json_object_begin(j);
         SCHEMA_FOREACH(k, s) {

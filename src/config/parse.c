@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Events of libyaml into a tree in which every node knows its place. Limits are kept here, while the tree grows: a hostile file
- * costs at most CONFIG_MAX_NODES nodes, however its aliases are nested.
+ * Events of libyaml into a tree in which every node knows its place. Limits are kept here, while the tree
+ * grows: a hostile file costs at most CONFIG_MAX_NODES nodes, however its aliases are nested.
  *
- * What YAML allows and tenon does not (tags, merge keys, several documents, maps as keys) is said and left out; the rest of the
- * tree is then still worth checking. The first syntax error ends it all: what follows it would be guesswork.
+ * What YAML allows and tenon does not (tags, merge keys, several documents, maps as keys) is said and left
+ * out; the rest of the tree is then still worth checking. The first syntax error ends it all: what follows it
+ * would be guesswork.
  */
 
 #include <errno.h>
@@ -15,6 +16,9 @@
 
 #include "base/cleanup.h"
 #include "config/internal.h"
+
+#define TEXT_OF(x) #x
+#define NUMBER(constant) TEXT_OF(constant)
 
 struct anchor {
         struct anchor *next;
@@ -49,8 +53,10 @@ static struct str text_of(const yaml_char_t *z, size_t n) {
         return (struct str){(const char *)z, n};
 }
 
-static int say(struct parser *p, enum diag_id id, const yaml_event_t *e, const char *message, const char *hint) {
-        struct diag *d = diag_add(p->diags, id, mark_of(p, e->start_mark), mark_of(p, e->end_mark), "%s", message);
+static int say(struct parser *p, enum diag_id id, const yaml_event_t *e, const char *message,
+               const char *hint) {
+        struct diag *d =
+                diag_add(p->diags, id, mark_of(p, e->start_mark), mark_of(p, e->end_mark), "%s", message);
 
         if (hint)
                 diag_hint(p->diags, d, "%s", hint);
@@ -60,7 +66,8 @@ static int say(struct parser *p, enum diag_id id, const yaml_event_t *e, const c
 static int too_many(struct parser *p, const yaml_event_t *e) {
         char message[64];
 
-        (void)snprintf(message, sizeof(message), "more than %u values in one configuration", CONFIG_MAX_NODES);
+        (void)snprintf(message, sizeof(message), "more than %u values in one configuration",
+                       CONFIG_MAX_NODES);
         return say(p, DIAG_E112, e, message, NULL);
 }
 
@@ -72,7 +79,7 @@ static int anchor_add(struct parser *p, const yaml_event_t *e, const yaml_char_t
         if (!name)
                 return 0;
         if (p->n_anchors++ == CONFIG_MAX_ANCHORS)
-                return say(p, DIAG_E112, e, "the file has more than 1000 anchors", NULL);
+                return say(p, DIAG_E112, e, "the file has more than " NUMBER(CONFIG_MAX_ANCHORS) " anchors", NULL);
         a = arena_zalloc(&p->config->arena, sizeof(*a));
         if (!a)
                 return -ENOMEM;
@@ -117,7 +124,8 @@ static int alias_get(struct parser *p, const yaml_event_t *e, struct conf_node *
                 for (const struct anchor *other = p->anchors; other; other = other->next)
                         suggest_try(&suggest, other->name);
                 d = diag_add(p->diags, DIAG_E204, mark_of(p, e->start_mark), mark_of(p, e->end_mark),
-                             a ? "the alias \"*%.*s\" stands within what it stands for" : "no anchor \"&%.*s\" above this alias",
+                             a ? "the alias \"*%.*s\" stands within what it stands for"
+                               : "no anchor \"&%.*s\" above this alias",
                              STR_FMT(name));
                 if (!a && suggest.best.p)
                         diag_hint(p->diags, d, "did you mean \"*%.*s\"?", STR_FMT(suggest.best));
@@ -128,9 +136,10 @@ static int alias_get(struct parser *p, const yaml_event_t *e, struct conf_node *
         h = height(a->node, &n);
         c->n_alias_nodes += n;
         if (c->n_alias_nodes > CONFIG_MAX_ALIAS_NODES)
-                return say(p, DIAG_E112, e, "the aliases of this file stand for more than 10000 values", NULL);
+                return say(p, DIAG_E112, e, "the aliases of this file stand for more than " NUMBER(CONFIG_MAX_ALIAS_NODES) " values",
+                           NULL);
         if (p->depth + h > CONFIG_MAX_DEPTH)
-                return say(p, DIAG_E112, e, "values are nested more than 32 deep", NULL);
+                return say(p, DIAG_E112, e, "values are nested more than " NUMBER(CONFIG_MAX_DEPTH) " deep", NULL);
         *ret = node_copy(c, a->node);
         return *ret ? 0 : -ENOMEM;
 }
@@ -140,7 +149,8 @@ static int alias_get(struct parser *p, const yaml_event_t *e, struct conf_node *
 static int take_key(struct parser *p, const yaml_event_t *e) {
         struct str text = text_of(e->data.scalar.value, e->data.scalar.length);
 
-        p->key = (struct conf_node){.key_mark = mark_of(p, e->start_mark), .key_end = mark_of(p, e->end_mark)};
+        p->key =
+                (struct conf_node){.key_mark = mark_of(p, e->start_mark), .key_end = mark_of(p, e->end_mark)};
         p->key.key = arena_str(&p->config->arena, text);
         if (!p->key.key.p)
                 return -ENOMEM;
@@ -182,7 +192,8 @@ static bool wants_key(const struct parser *p) {
 static int check_tag(struct parser *p, const yaml_event_t *e, const yaml_char_t *tag) {
         if (!tag)
                 return 0;
-        (void)say(p, DIAG_E111, e, "tags are not taken: the type of every value is known", "remove the tag that begins with \"!\"");
+        (void)say(p, DIAG_E111, e, "tags are not taken: the type of every value is known",
+                  "remove the tag that begins with \"!\"");
         return 0;
 }
 
@@ -220,7 +231,7 @@ static int on_start(struct parser *p, const yaml_event_t *e, enum conf_kind kind
                 return say(p, DIAG_E111, e, "a key must be a plain word, not a map or a list",
                            "text that begins with \"{\" or \"[\" needs quotes");
         if (p->depth == CONFIG_MAX_DEPTH)
-                return say(p, DIAG_E112, e, "values are nested more than 32 deep", NULL);
+                return say(p, DIAG_E112, e, "values are nested more than " NUMBER(CONFIG_MAX_DEPTH) " deep", NULL);
         if (p->config->n_nodes >= CONFIG_MAX_NODES)
                 return too_many(p, e);
         n = node_new(p->config, kind, mark_of(p, e->start_mark), mark_of(p, e->end_mark));
@@ -247,11 +258,13 @@ static void say_twice(struct parser *p, const struct conf_node *first, const str
         struct diag *d;
 
         if (first->key_mark.line == again->key_mark.line)
-                d = diag_add(p->diags, DIAG_E103, again->key_mark, again->key_end, "\"%.*s\" is defined twice in line %u",
-                             STR_FMT(again->key), again->key_mark.line);
+                d = diag_add(p->diags, DIAG_E103, again->key_mark, again->key_end,
+                             "\"%.*s\" is defined twice in line %u", STR_FMT(again->key),
+                             again->key_mark.line);
         else
-                d = diag_add(p->diags, DIAG_E103, again->key_mark, again->key_end, "\"%.*s\" is defined twice: lines %u and %u",
-                             STR_FMT(again->key), first->key_mark.line, again->key_mark.line);
+                d = diag_add(p->diags, DIAG_E103, again->key_mark, again->key_end,
+                             "\"%.*s\" is defined twice: lines %u and %u", STR_FMT(again->key),
+                             first->key_mark.line, again->key_mark.line);
         diag_relate(p->diags, d, first->key_mark, first->key_end, "first defined here");
 }
 
@@ -298,7 +311,8 @@ static int on_alias(struct parser *p, const yaml_event_t *e) {
         int r;
 
         if (wants_key(p))
-                return say(p, DIAG_E111, e, "a key cannot be an alias", "text that begins with \"*\" needs quotes");
+                return say(p, DIAG_E111, e, "a key cannot be an alias",
+                           "text that begins with \"*\" needs quotes");
         if (p->config->n_nodes >= CONFIG_MAX_NODES)
                 return too_many(p, e);
         r = alias_get(p, e, &n);
@@ -325,7 +339,8 @@ static int on_event(struct parser *p, const yaml_event_t *e) {
         case YAML_DOCUMENT_START_EVENT:
                 if (!p->root)
                         return 0;
-                (void)say(p, DIAG_E111, e, "a second document begins here", "one file is one document: remove the line \"---\"");
+                (void)say(p, DIAG_E111, e, "a second document begins here",
+                          "one file is one document: remove the line \"---\"");
                 return 1;
         case YAML_STREAM_END_EVENT:
                 return 1;
@@ -357,7 +372,8 @@ static int root_must_be_map(struct parser *p) {
 
         if (p->root && p->root->kind == CONF_MAP)
                 return 0;
-        d = p->root ? diag_add(p->diags, DIAG_E105, p->root->start, p->root->end, "the file must be a map of settings")
+        d = p->root ? diag_add(p->diags, DIAG_E105, p->root->start, p->root->end,
+                               "the file must be a map of settings")
                     : diag_add(p->diags, DIAG_E101, whole, whole, "the file holds only comments");
         diag_hint(p->diags, d, "it begins with: version: 1");
         return -EBADMSG;

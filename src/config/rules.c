@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The third pass: references, then the rules that concern several keys, which the parts of the schema bring along. */
+/* The third pass: references, then the rules that concern several keys, which the parts of the schema bring
+ * along. */
 
 #include "base/cleanup.h"
 #include "config/internal.h"
 
 #define NAMES_SHOWN 12
 
-static void say_unknown(struct config_check *c, const struct conf_node *n, const struct schema *s, const struct conf_node *dict,
-                        const struct schema *item) {
+static void say_unknown(struct config_check *c, const struct conf_node *n, const struct schema *s,
+                        const struct conf_node *dict, const struct schema *item) {
         struct suggest suggest = {.wanted = n->text};
         CLEANUP(strbuf_deinit) struct strbuf names = STRBUF_INIT;
         const struct conf_node *near;
@@ -27,7 +28,8 @@ static void say_unknown(struct config_check *c, const struct conf_node *n, const
                 strbuf_addf(&names, " … and %u more", shown - NAMES_SHOWN);
         near = suggest.best.p ? node_child(dict, suggest.best) : NULL;
         if (near && near->key_mark.line > 0)
-                diag_hint(c->diags, d, "did you mean \"%.*s\"? (defined at line %u)", STR_FMT(suggest.best), near->key_mark.line);
+                diag_hint(c->diags, d, "did you mean \"%.*s\"? (defined at line %u)", STR_FMT(suggest.best),
+                          near->key_mark.line);
         else if (near)
                 diag_hint(c->diags, d, "did you mean \"%.*s\"?", STR_FMT(suggest.best));
         else if (shown == 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A look at the bytes before libyaml sees them. It finds what cannot be in a configuration, with the exact place, and it makes
- * sure that "line" means the same to libyaml, to our excerpts and to editors: libyaml also breaks lines at a lone CR and at the
- * Unicode line ends U+0085, U+2028 and U+2029, which are refused here.
+ * A look at the bytes before libyaml sees them. It finds what cannot be in a configuration, with the exact
+ * place, and it makes sure that "line" means the same to libyaml, to our excerpts and to editors: libyaml
+ * also breaks lines at a lone CR and at the Unicode line ends U+0085, U+2028 and U+2029, which are refused
+ * here.
  */
 
 #include <errno.h>
@@ -48,7 +49,8 @@ static size_t decode(const struct scanner *s, uint32_t *ret) {
                         return 0;
                 c = c << 6 | (p[i] & 0x3fu);
         }
-        if ((len == 3 && c < 0x800) || (len == 4 && c < 0x10000) || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
+        if ((len == 3 && c < 0x800) || (len == 4 && c < 0x10000) || (c >= 0xd800 && c < 0xe000) ||
+            c > 0x10ffff)
                 return 0;
         *ret = c;
         return len;
@@ -60,7 +62,8 @@ static int scan_char(struct scanner *s) {
         size_t len = decode(s, &c);
 
         if (len == 0) {
-                (void)snprintf(what, sizeof(what), "the byte 0x%02x is not UTF-8 text", (unsigned char)s->text.p[s->pos]);
+                (void)snprintf(what, sizeof(what), "the byte 0x%02x is not UTF-8 text",
+                               (unsigned char)s->text.p[s->pos]);
                 return refuse(s, what, "save the file as UTF-8");
         }
         if (c == '\n') {
@@ -97,7 +100,8 @@ int scan_text(struct diag_list *diags, unsigned file, struct conf_mark *ret_end)
         int r;
 
         if (s.text.n > CONFIG_MAX_SIZE) {
-                (void)diag_add(diags, DIAG_E112, whole, whole, "the file is larger than %u MiB", CONFIG_MAX_SIZE >> 20);
+                (void)diag_add(diags, DIAG_E112, whole, whole, "the file is larger than %u MiB",
+                               CONFIG_MAX_SIZE >> 20);
                 return -EBADMSG;
         }
         if (s.text.n >= 2 && (memcmp(s.text.p, "\xff\xfe", 2) == 0 || memcmp(s.text.p, "\xfe\xff", 2) == 0)) {

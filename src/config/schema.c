@@ -58,7 +58,8 @@ static void describe_scalar(const struct schema *s, struct strbuf *out) {
         } else {
                 strbuf_add_z(out, s->unit ? s->unit : names[s->type]);
         }
-        if ((s->type == SCHEMA_INT || s->type == SCHEMA_DURATION || s->type == SCHEMA_SIZE) && s->max > s->min) {
+        if ((s->type == SCHEMA_INT || s->type == SCHEMA_DURATION || s->type == SCHEMA_SIZE) &&
+            s->max > s->min) {
                 strbuf_add_z(out, " from ");
                 value_format(s, s->min, out);
                 strbuf_add_z(out, " to ");

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The schema: one table from which come the check, the defaults, `tenon doc`, the JSON Schema, the man page and the completion.
- * Each part of tenon owns the entries of its keys (farm/schema.c, web/schema.c …); daemon/schema.c puts them together.
+ * The schema: one table from which come the check, the defaults, `tenon doc`, the JSON Schema, the man page and
+ * the completion. Each part of tenon owns the entries of its keys (farm/schema.c, web/schema.c …);
+ * daemon/schema.c puts them together.
  *
- * All of it is constant data. Texts that end up in front of people are full sentences without a final full stop in `help`'s
- * first sentence only if there is just one.
+ * All of it is constant data. `help` is made of whole sentences; lists of keys show the first one.
  */
 
 #include <stdbool.h>
@@ -28,7 +28,7 @@ enum schema_type {
         SCHEMA_SIZE,     /* min..max in bytes */
         SCHEMA_PERCENT,  /* 0..100 %; the value is in per mille */
         SCHEMA_REF,      /* the name of an entry of the DICT at the path `ref` */
-        SCHEMA_FILE,     /* path of a file that must be readable; relative to the folder of the configuration file */
+        SCHEMA_FILE,     /* path of a file that must be readable; relative to the folder of the main file */
         SCHEMA_FOLDER,   /* the same of a folder */
         SCHEMA_MAP,      /* the keys of `keys` */
         SCHEMA_DICT,     /* any names, each an `item` */
@@ -38,23 +38,23 @@ enum schema_type {
 
 enum schema_flag {
         SCHEMA_REQUIRED = 1 << 0,
-        SCHEMA_NONE = 1 << 1,     /* "none" is allowed: scalars have the value UINT64_MAX then, conf_get() of a map is NULL */
-        SCHEMA_AUTO = 1 << 2,     /* "auto" is allowed: decide() says what it means, else the value is UINT64_MAX */
+        SCHEMA_NONE = 1 << 1,     /* "none" is allowed: the value is UINT64_MAX then, conf_get() of a map NULL */
+        SCHEMA_AUTO = 1 << 2,     /* "auto" is allowed: what decide() says, else the value is UINT64_MAX */
         SCHEMA_RESTART = 1 << 3,  /* a change needs a restart */
         SCHEMA_PARTIAL = 1 << 4,  /* MAP: is not filled with defaults (it gives its keys to others) */
-        SCHEMA_NAMED = 1 << 5,    /* DICT: a list of values is allowed, each is named by its own text (names may be addresses) */
+        SCHEMA_NAMED = 1 << 5,    /* DICT: may be a list, each item named by its text; names may be addresses */
         SCHEMA_ONE_OF = 1 << 6,   /* MAP: exactly one of its keys with SCHEMA_ACTION */
         SCHEMA_ACTION = 1 << 7,   /* key: in the set of which a MAP may have one */
-        SCHEMA_NUMERIC = 1 << 9,  /* TEXT with a pattern that a plain number may fit */
         SCHEMA_OUTPUT = 1 << 8,   /* FILE: is written, not read: only its folder must exist */
+        SCHEMA_NUMERIC = 1 << 9,  /* TEXT with a pattern that a plain number may fit */
 };
 
 struct schema {
         const char *name;            /* the key; for items what messages call one: "farm", "address" */
         enum schema_type type;
         unsigned flags;              /* enum schema_flag */
-        const char *dflt;            /* as the user would write it; lists: words with blanks between; maps: "{}" or "none".
-                                      * NULL: absent */
+        const char *dflt;            /* as the user would write it; lists: words with blanks between; maps: "{}"
+                                      * or "none". NULL: absent */
         const char *help;
         const char *example;         /* as the user would write it, flow style; may be NULL */
         const char *since;           /* NULL: as the parent */
@@ -63,35 +63,37 @@ struct schema {
         uint64_t min, max;           /* INT, DURATION, SIZE; max 0: no limit */
         const char *const *choices;  /* CHOICE; FILE: words that are not paths; ends with NULL */
         const char *ref;             /* REF: path of the map that holds the names, from the root */
-        const char *pattern;         /* scalars, and names of a DICT, with parse(): regular expression for the JSON Schema */
+        const char *pattern;         /* with parse(): a regular expression for the JSON Schema */
 
         const struct schema *part;   /* PART */
         const struct schema *keys;   /* MAP: ends with an entry without type; walk it with SCHEMA_FOREACH */
         const struct schema *item;   /* DICT, LIST */
-        const struct schema *scalar; /* MAP: what a single value in its place is, when it is not a short form: a reference */
+        const struct schema *scalar; /* MAP: what a single value is that is no short form: a reference */
         const char *short_scalar;    /* MAP: a single value means {short_scalar: value} */
         const char *short_list;      /* MAP: a list means {short_list: list} */
-        const char *lift;            /* MAP: unknown keys that belong to the item of this DICT go to its entry `lift_to` */
+        const char *lift;            /* MAP: keys of this DICT's items may stand here: they go to `lift_to` in it */
         const char *lift_to;
         const char *inherit;         /* MAP: takes absent keys from the MAP at this path, key by key */
         const char *with;            /* key: has a meaning only beside this other key */
         const char *dflt_from;       /* key: the default is the value at this path */
 
-        /* Scalars, and names of a DICT: looks at the text where type alone does not do. 0 and *ret_value, or -EINVAL and a
-         * half-sentence in `why` that follows the quoted text: "is not an address", optionally a hint. */
+        /* Scalars, and names of a DICT: looks at the text where type alone does not do. 0 and *ret_value, or
+         * -EINVAL and a half-sentence in `why` that follows the quoted text: "is not an address", and perhaps a
+         * hint. */
         int (*parse)(struct str text, uint64_t *ret_value, struct strbuf *why, struct strbuf *hint);
         /* Writes what "auto" means on this machine, as the user would write it; false: decided at run time. */
         bool (*decide)(struct strbuf *out);
         /* Before defaults are filled in: may add some with check_default(). */
         void (*prepare)(struct config_check *c, struct conf_node *n);
-        /* After all types are known and defaults are in: rules that concern several keys (config/check.h). A key whose value was
-         * refused is absent here. */
+        /* After all types are known and defaults are in: rules that concern several keys (config/check.h). A key
+         * whose value was refused is absent here. */
         void (*check)(struct config_check *c, const struct conf_node *n);
 };
 
 #define SCHEMA_END {.type = SCHEMA_NO_TYPE}
 #define SCHEMA_FOREACH(k, map)                                                                            \
-        for (const struct schema *k##_at_ = (map)->keys, *k = schema_part(k##_at_); k; k = schema_part(++k##_at_))
+        for (const struct schema *k##_at_ = (map)->keys, *k = schema_part(k##_at_); k;                    \
+             k = schema_part(++k##_at_))
 
 /* The entry itself, or what it stands for; NULL at the end. */
 static inline const struct schema *schema_part(const struct schema *k) {
@@ -102,7 +104,8 @@ static inline const struct schema *schema_part(const struct schema *k) {
 
 /* The key of a MAP; NULL when it has none of that name. */
 const struct schema *schema_key(const struct schema *map, struct str name);
-/* By the path of `tenon doc`: farms.*.check.every, sites.*.routes.*.proxy; any name stands for "*". NULL when there is none. */
+/* By the path of `tenon doc`: farms.*.check.every, sites.*.routes.*.proxy; any name stands for "*". NULL when
+ * there is none. */
 const struct schema *schema_find(const struct schema *root, struct str path);
 /* In words: "duration", "one of round-robin, least-conn, random-two", "list of addresses", … */
 void schema_describe(const struct schema *s, struct strbuf *out);

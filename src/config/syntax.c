@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What libyaml says is about tokens; what a person wants to know is which line to look at and what to type. So: look at the raw
- * line around the place, guess the slip, and say that. Where libyaml gives a context (the bracket that is open, the quote that
- * began), that is the place, and where it noticed is a note.
+ * What libyaml says is about tokens; what a person wants to know is which line to look at and what to type.
+ * So: look at the raw line around the place, guess the slip, and say that. Where libyaml gives a context (the
+ * bracket that is open, the quote that began), that is the place, and where it noticed is a note.
  */
 
 #include <string.h>
@@ -100,7 +100,8 @@ static void noticed(const struct place *p, struct diag *d) {
         struct conf_mark end = p->problem;
 
         end.column++;
-        if (p->context.line > 0 && p->problem.line != p->context.line && line_of(p->text, p->problem.line).n > 0)
+        if (p->context.line > 0 && p->problem.line != p->context.line &&
+            line_of(p->text, p->problem.line).n > 0)
                 diag_relate(p->diags, d, p->problem, end, "noticed here");
 }
 
@@ -133,7 +134,8 @@ static void say_no_colon(const struct place *p, unsigned line) {
                      "line %u has no \":\" after \"%.*s\"", line, STR_FMT(word));
         blank = memchr(word.p, ' ', word.n);
         if (blank)
-                diag_hint(p->diags, d, "write \"%.*s:%.*s\"", (int)(blank - word.p), word.p, STR_FMT(rest_of(word, blank)));
+                diag_hint(p->diags, d, "write \"%.*s:%.*s\"", (int)(blank - word.p), word.p,
+                          STR_FMT(rest_of(word, blank)));
         else
                 diag_hint(p->diags, d, "write \"%.*s:\"", STR_FMT(word));
 }
@@ -157,9 +159,11 @@ static bool unexpected_colon(const struct place *p) {
                 return true;
         }
         if (above && key_has_value(up) && mine > indent_of(up)) {
-                d = diag_add(p->diags, DIAG_E101, key, p->problem, "line %u is indented by %u, below line %u which already has a value",
+                d = diag_add(p->diags, DIAG_E101, key, p->problem,
+                             "line %u is indented by %u, below line %u which already has a value",
                              p->problem.line, mine, above);
-                diag_hint(p->diags, d, "indent it by %u, or put the value of line %u on a line of its own", indent_of(up), above);
+                diag_hint(p->diags, d, "indent it by %u, or put the value of line %u on a line of its own",
+                          indent_of(up), above);
                 return true;
         }
         return false;
@@ -202,7 +206,8 @@ static bool expected_key(const struct place *p) {
 static bool closes_in_line(const struct place *p, char close) {
         struct str line = line_of(p->text, p->context.line);
 
-        return p->context.column < line.n && memchr(line.p + p->context.column, close, line.n - p->context.column);
+        return p->context.column < line.n &&
+               memchr(line.p + p->context.column, close, line.n - p->context.column);
 }
 
 static bool is_colon(const struct place *p) {
@@ -228,13 +233,15 @@ static bool open_bracket(const struct place *p, char open, char close) {
                 return true;
         }
         end.column++;
-        d = diag_add(p->diags, DIAG_E101, p->context, end, "the \"%c\" in line %u is never closed", open, p->context.line);
+        d = diag_add(p->diags, DIAG_E101, p->context, end, "the \"%c\" in line %u is never closed", open,
+                     p->context.line);
         diag_hint(p->diags, d, "its \"%c\" is missing", close);
         noticed(p, d);
         return true;
 }
 
-/* Past quotes and comments; good enough to find a bracket. Sets the mark of the innermost one that is open at the end of the text. */
+/* Past quotes and comments; good enough to find a bracket. Sets the mark of the innermost one that is open at
+ * the end of the text. */
 static char find_open(struct str text, struct conf_mark *ret) {
         struct conf_mark marks[CONFIG_MAX_DEPTH], now = {1, 1, ret->file};
         char open[CONFIG_MAX_DEPTH], quote = '\0', before = '\n';
@@ -288,7 +295,8 @@ static bool open_quote(const struct place *p) {
         if (p->context.line == 0)
                 return false;
         end.column++;
-        d = diag_add(p->diags, DIAG_E101, p->context, end, "the quote that opens in line %u, column %u never closes", p->context.line,
+        d = diag_add(p->diags, DIAG_E101, p->context, end,
+                     "the quote that opens in line %u, column %u never closes", p->context.line,
                      p->context.column);
         noticed(p, d);
         return true;
@@ -311,7 +319,8 @@ static bool bad_start(const struct place *p) {
                 hint(p, d, "replace it with spaces");
                 return true;
         }
-        d = diag_add(p->diags, DIAG_E101, p->problem, at(p, p->problem.line, p->problem.column + 1), "a value cannot begin with \"%c\"", c);
+        d = diag_add(p->diags, DIAG_E101, p->problem, at(p, p->problem.line, p->problem.column + 1),
+                     "a value cannot begin with \"%c\"", c);
         hint(p, d, "put it in quotes");
         return true;
 }
@@ -392,7 +401,8 @@ void syntax_explain(struct diag_list *diags, struct conf_mark text_end, const ya
         if (str_starts(p.text, STR("\xef\xbb\xbf")))
                 p.text = (struct str){p.text.p + 3, p.text.n - 3};
         p.problem = at(&p, (unsigned)y->problem_mark.line + 1, (unsigned)y->problem_mark.column + 1);
-        if (y->context && (y->context_mark.line > 0 || y->context_mark.column > 0 || y->context_mark.index > 0 || says(y->context, "flow")))
+        if (y->context && (y->context_mark.line > 0 || y->context_mark.column > 0 ||
+                           y->context_mark.index > 0 || says(y->context, "flow")))
                 p.context = at(&p, (unsigned)y->context_mark.line + 1, (unsigned)y->context_mark.column + 1);
         if (p.problem.line > text_end.line)
                 p.problem = text_end;
@@ -400,7 +410,8 @@ void syntax_explain(struct diag_list *diags, struct conf_mark text_end, const ya
                 return;
         end = p.problem;
         end.column++;
-        d = diag_add(diags, DIAG_E101, p.problem, end, "this is not YAML: %s", y->problem ? y->problem : "no reason is known");
+        d = diag_add(diags, DIAG_E101, p.problem, end, "this is not YAML: %s",
+                     y->problem ? y->problem : "no reason is known");
         if (y->context)
                 diag_note(diags, d, "%s", y->context);
 }

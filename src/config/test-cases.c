@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Golden files: every NAME.yaml of the folder is checked, and what `tenon check` would say must be NAME.expect, byte for byte.
+ * Golden files: every NAME.yaml of the folder is checked, and what `tenon check` would say must be
+ * NAME.expect, byte for byte.
  *
  *     test-cases FOLDER             compares
  *     test-cases FOLDER --rewrite   writes the expectations; look at the difference before you commit it
@@ -83,12 +84,14 @@ static bool run_case(unsigned number, const char *name, bool rewrite) {
         good = check(name, &found);
         if (rewrite)
                 return write_expected(file.p, &found);
-        same = read_expected(file.p, &expected) && str_eq((struct str){expected.p, expected.n}, (struct str){found.p, found.n});
+        same = read_expected(file.p, &expected) &&
+               str_eq((struct str){expected.p, expected.n}, (struct str){found.p, found.n});
         if (good != str_starts(str_of(name), STR("good-")))
                 same = false;
         printf("%sok %u - %s\n", same ? "" : "not ", number, name);
         if (!same)
-                fprintf(stderr, "--- %s: expected\n%s--- found\n%s", name, strbuf_z(&expected), strbuf_z(&found));
+                fprintf(stderr, "--- %s: expected\n%s--- found\n%s", name, strbuf_z(&expected),
+                        strbuf_z(&found));
         return same;
 }
 

@@ -39,24 +39,32 @@ static const struct schema food_keys[] = {
         {.name = "wings", .type = SCHEMA_INT, .flags = SCHEMA_AUTO, .dflt = "auto"},                                                  \
         {.name = "sleep", .type = SCHEMA_DURATION, .flags = SCHEMA_NONE, .dflt = "none"}, SCHEMA_END
 
-static const struct schema pet_keys[] = {{.name = "names", .type = SCHEMA_LIST, .flags = SCHEMA_REQUIRED, .item = &host}, PET_KEYS};
+static const struct schema pet_keys[] = {
+        {.name = "names", .type = SCHEMA_LIST, .flags = SCHEMA_REQUIRED, .item = &host}, PET_KEYS};
 static const struct schema habit_keys[] = {PET_KEYS};
 static const struct schema pet = {
         .name = "pet", .type = SCHEMA_MAP, .keys = pet_keys, .short_list = "names", .inherit = "habits"};
 
 static const struct schema room_keys[] = {
-        {.name = "pet", .type = SCHEMA_MAP, .flags = SCHEMA_ACTION, .keys = pet_keys, .scalar = &pets_ref, .inherit = "habits"},
+        {.name = "pet",
+         .type = SCHEMA_MAP,
+         .flags = SCHEMA_ACTION,
+         .keys = pet_keys,
+         .scalar = &pets_ref,
+         .inherit = "habits"},
         {.name = "empty", .type = SCHEMA_BOOL, .flags = SCHEMA_ACTION},
         SCHEMA_END,
 };
-static const struct schema room = {.name = "room", .type = SCHEMA_MAP, .flags = SCHEMA_ONE_OF, .keys = room_keys};
+static const struct schema room = {
+        .name = "room", .type = SCHEMA_MAP, .flags = SCHEMA_ONE_OF, .keys = room_keys};
 
 static const struct schema house_keys[] = {
         {.name = "rooms", .type = SCHEMA_DICT, .flags = SCHEMA_REQUIRED, .item = &room},
         {.name = "street", .type = SCHEMA_TEXT, .dflt_from = "street"},
         SCHEMA_END,
 };
-static const struct schema house = {.name = "house", .type = SCHEMA_MAP, .keys = house_keys, .lift = "rooms", .lift_to = "hall"};
+static const struct schema house = {
+        .name = "house", .type = SCHEMA_MAP, .keys = house_keys, .lift = "rooms", .lift_to = "hall"};
 
 static const struct schema part = {.name = "street", .type = SCHEMA_TEXT, .dflt = "Elm"};
 static const struct schema accept = {.name = "warning", .type = SCHEMA_CHOICE, .choices = diag_warning_ids};
@@ -92,26 +100,32 @@ static void expect(const char *text, const char *path, const char *expected) {
 static void test_defaults(void **state) {
         expect("hosts: [c]\n", "", "street: Elm\naccept: []\nhosts: [c]\npets: {}\nhouses: {}\n");
         expect("street: x\n", "hosts", "[a, b]\n");
-        expect("pets: {cat: [Tom]}\n", "pets.cat", "names: [Tom]\nfood: none\nlegs: 7  # auto\nwings: auto\nsleep: none\n");
+        expect("pets: {cat: [Tom]}\n", "pets.cat",
+               "names: [Tom]\nfood: none\nlegs: 7  # auto\nwings: auto\nsleep: none\n");
 }
 
 static void test_short_forms(void **state) {
         expect("hosts: c\n", "hosts", "[c]\n");
-        expect("pets: {cat: {names: Tom, food: tuna}}\n", "pets.cat.food", "fish: tuna\nbones: 3\nevery: 6h\n");
+        expect("pets: {cat: {names: Tom, food: tuna}}\n", "pets.cat.food",
+               "fish: tuna\nbones: 3\nevery: 6h\n");
         expect("houses: {a: {empty: true}}\n", "houses.a", "rooms:\n  hall:\n    empty: true\nstreet: Elm\n");
         expect("street: Oak\nhouses: {a: {rooms: {x: {empty: true}}, empty: false}}\n", "houses.a",
                "rooms:\n  x:\n    empty: true\n  hall:\n    empty: false\nstreet: Oak\n");
 }
 
-/* Key by key, also within maps; what excludes an own key is not taken, nor what belongs to it; "none" is an own value. */
+/* Key by key, also within maps; what excludes an own key is not taken, nor what belongs to it; "none" is an
+ * own value. */
 static void test_inheritance(void **state) {
         expect("habits: {legs: 4, food: {every: 1h}}\npets: {cat: {names: Tom, food: tuna}}\n", "pets.cat",
-               "names: [Tom]\nfood:\n  fish: tuna\n  bones: 3\n  every: 1h\nlegs: 4\nwings: auto\nsleep: none\n");
-        expect("habits: {food: {fish: cod, bones: 9}}\npets: {cat: {names: Tom, food: {meat: true}}}\n", "pets.cat.food",
-               "meat: true\nevery: 6h\n");
-        expect("habits: {food: cod}\npets: {cat: {names: Tom, food: {bones: 1}}}\n", "pets.cat.food", "fish: cod\nbones: 1\nevery: 6h\n");
+               "names: [Tom]\nfood:\n  fish: tuna\n  bones: 3\n  every: 1h\nlegs: 4\nwings: auto\nsleep: "
+               "none\n");
+        expect("habits: {food: {fish: cod, bones: 9}}\npets: {cat: {names: Tom, food: {meat: true}}}\n",
+               "pets.cat.food", "meat: true\nevery: 6h\n");
+        expect("habits: {food: cod}\npets: {cat: {names: Tom, food: {bones: 1}}}\n", "pets.cat.food",
+               "fish: cod\nbones: 1\nevery: 6h\n");
         expect("habits: {food: cod}\npets: {cat: {names: Tom, food: none}}\n", "pets.cat.food", "none\n");
-        expect("habits: {food: cod}\nhouses: {a: {pet: {names: Tom}}}\n", "houses.a.rooms.hall.pet.food", "fish: cod\nbones: 3\nevery: 6h\n");
+        expect("habits: {food: cod}\nhouses: {a: {pet: {names: Tom}}}\n", "houses.a.rooms.hall.pet.food",
+               "fish: cod\nbones: 3\nevery: 6h\n");
         expect("habits: {food: {every: 1h}}\npets: {cat: [Tom]}\n", "pets.cat.food", "E109:1:10 ");
 }
 
@@ -166,8 +180,9 @@ static void test_getters(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_defaults), cmocka_unit_test(test_short_forms),       cmocka_unit_test(test_inheritance),
-                cmocka_unit_test(test_rules),    cmocka_unit_test(test_no_second_message), cmocka_unit_test(test_notes),
+                cmocka_unit_test(test_defaults),          cmocka_unit_test(test_short_forms),
+                cmocka_unit_test(test_inheritance),       cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_no_second_message), cmocka_unit_test(test_notes),
                 cmocka_unit_test(test_getters),
         };
 

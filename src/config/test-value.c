@@ -144,7 +144,8 @@ static void test_names(void **state) {
 
 /* What is shown in messages is what the parser takes. */
 static void test_format(void **state) {
-        const struct schema duration = {.type = SCHEMA_DURATION}, size = {.type = SCHEMA_SIZE}, number = {.type = SCHEMA_INT};
+        const struct schema duration = {.type = SCHEMA_DURATION}, size = {.type = SCHEMA_SIZE},
+                            number = {.type = SCHEMA_INT};
         struct strbuf b = STRBUF_INIT;
 
         value_format(&duration, 90 * NSEC_PER_SEC, &b);
@@ -191,10 +192,11 @@ static void test_suggest(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),    cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_booleans),  cmocka_unit_test(test_words),    cmocka_unit_test(test_shares),
-                cmocka_unit_test(test_names),     cmocka_unit_test(test_format),   cmocka_unit_test(test_distance),
-                cmocka_unit_test(test_suggest),
+                cmocka_unit_test(test_durations), cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_numbers),   cmocka_unit_test(test_booleans),
+                cmocka_unit_test(test_words),     cmocka_unit_test(test_shares),
+                cmocka_unit_test(test_names),     cmocka_unit_test(test_format),
+                cmocka_unit_test(test_distance),  cmocka_unit_test(test_suggest),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

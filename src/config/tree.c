@@ -5,7 +5,8 @@
 
 #include "config/internal.h"
 
-struct conf_node *node_new(struct config *c, enum conf_kind kind, struct conf_mark start, struct conf_mark end) {
+struct conf_node *node_new(struct config *c, enum conf_kind kind, struct conf_mark start,
+                           struct conf_mark end) {
         struct conf_node *n = arena_zalloc(&c->arena, sizeof(*n));
 
         if (!n)
@@ -18,7 +19,8 @@ struct conf_node *node_new(struct config *c, enum conf_kind kind, struct conf_ma
         return n;
 }
 
-struct conf_node *node_scalar(struct config *c, struct str text, struct conf_mark start, struct conf_mark end) {
+struct conf_node *node_scalar(struct config *c, struct str text, struct conf_mark start,
+                              struct conf_mark end) {
         struct conf_node *n = node_new(c, CONF_SCALAR, start, end);
 
         if (!n)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Text to typed values. The schema says what a text means, never YAML: `no`, `012` and `1:30` are text wherever text is wanted. */
+/* Text to typed values. The schema says what a text means, never YAML: `no`, `012` and `1:30` are text
+ * wherever text is wanted. */
 
 #include <errno.h>
 
@@ -110,8 +111,10 @@ static bool add_up(const struct unit *units, struct str text, uint64_t *ret) {
                 while (n < rest.n && (rest.p[n] < '0' || rest.p[n] > '9'))
                         n++;
                 u = unit_find(units, str_trim((struct str){rest.p, n}));
-                if (!u || __builtin_mul_overflow(whole, u->factor, &whole) || __builtin_mul_overflow(fraction, u->factor, &fraction) ||
-                    __builtin_add_overflow(whole, fraction / scale, &whole) || __builtin_add_overflow(sum, whole, &sum))
+                if (!u || __builtin_mul_overflow(whole, u->factor, &whole) ||
+                    __builtin_mul_overflow(fraction, u->factor, &fraction) ||
+                    __builtin_add_overflow(whole, fraction / scale, &whole) ||
+                    __builtin_add_overflow(sum, whole, &sum))
                         return false;
                 text = (struct str){rest.p + n, rest.n - n};
         }
@@ -119,17 +122,21 @@ static bool add_up(const struct unit *units, struct str text, uint64_t *ret) {
         return sum > 0;
 }
 
-static void hint_units(const struct unit *units, struct str digits, struct str rest, const char *usual, struct value_error *err) {
+static void hint_units(const struct unit *units, struct str digits, struct str rest, const char *usual,
+                       struct value_error *err) {
         static const struct {
                 const char *typed;
                 const char *meant;
         } slips[] = {
-                {"sec", "s"}, {"secs", "s"}, {"second", "s"}, {"seconds", "s"}, {"S", "s"}, {"min", "m"}, {"mins", "m"},
-                {"minute", "m"}, {"minutes", "m"}, {"M", "m"}, {"hour", "h"}, {"hours", "h"}, {"H", "h"}, {"day", "d"},
-                {"days", "d"}, {"msec", "ms"}, {"millis", "ms"}, {"usec", "us"}, {"k", "KiB"}, {"K", "KiB"}, {"kb", "KiB"},
-                {"KB", "KiB"}, {"kB", "KiB"}, {"kib", "KiB"}, {"Ki", "KiB"}, {"m", "MiB"}, {"M", "MiB"}, {"mb", "MiB"},
-                {"MB", "MiB"}, {"mib", "MiB"}, {"Mi", "MiB"}, {"g", "GiB"}, {"G", "GiB"}, {"gb", "GiB"}, {"GB", "GiB"},
-                {"gib", "GiB"}, {"Gi", "GiB"}, {"b", "B"}, {"bytes", "B"}, {"T", "TiB"}, {"TB", "TiB"},
+                {"sec", "s"},   {"secs", "s"},    {"second", "s"}, {"seconds", "s"}, {"S", "s"},
+                {"min", "m"},   {"mins", "m"},    {"minute", "m"}, {"minutes", "m"}, {"M", "m"},
+                {"hour", "h"},  {"hours", "h"},   {"H", "h"},      {"day", "d"},     {"days", "d"},
+                {"msec", "ms"}, {"millis", "ms"}, {"usec", "us"},  {"k", "KiB"},     {"K", "KiB"},
+                {"kb", "KiB"},  {"KB", "KiB"},    {"kB", "KiB"},   {"kib", "KiB"},   {"Ki", "KiB"},
+                {"m", "MiB"},   {"M", "MiB"},     {"mb", "MiB"},   {"MB", "MiB"},    {"mib", "MiB"},
+                {"Mi", "MiB"},  {"g", "GiB"},     {"G", "GiB"},    {"gb", "GiB"},    {"GB", "GiB"},
+                {"gib", "GiB"}, {"Gi", "GiB"},    {"b", "B"},      {"bytes", "B"},   {"T", "TiB"},
+                {"TB", "TiB"},
         };
 
         if (digits.n == 0) {
@@ -164,7 +171,8 @@ static int parse_quantity(const struct schema *s, const struct unit *units, stru
                 return -EINVAL;
         }
         u = rest.n > 0 ? unit_find(units, rest) : &units[0];
-        if (digits.n == 0 || !u || str_to_u64(digits, &v) < 0 || __builtin_mul_overflow(v, u->factor, &v) || v > INT64_MAX) {
+        if (digits.n == 0 || !u || str_to_u64(digits, &v) < 0 || __builtin_mul_overflow(v, u->factor, &v) ||
+            v > INT64_MAX) {
                 err->id = DIAG_E106;
                 strbuf_addf(&err->message, u && digits.n > 0 ? "is beyond any %s" : "is not a %s", kind);
                 if (add_up(units, text, &v) && v <= INT64_MAX) {
@@ -287,7 +295,8 @@ int value_parse(const struct schema *s, struct str text, uint64_t *ret, struct v
         else if (s->type == SCHEMA_PERCENT)
                 r = parse_percent(text, &v, err);
         else if (s->type == SCHEMA_NAME && !is_name(text, s->flags & SCHEMA_NAMED))
-                r = fail(err, DIAG_E113, "is not a name: letters, digits, \"-\", \"_\" and \".\" are allowed, at most 58");
+                r = fail(err, DIAG_E113,
+                         "is not a name: letters, digits, \"-\", \"_\" and \".\" are allowed, at most 58");
         if (r == 0)
                 *ret = v;
         return r;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The configuration file, from bytes to the checked tree, with the whole schema (which is why this is not in config/).
+ * The configuration file, from bytes to the checked tree, with the whole schema (which is why this is not in
+ * config/).
  *
  *  - Every refusal is said, at a place that is in the text.
- *  - What was good can be shown, and what is shown can be loaded again and means the same: the effective form of the effective form, and that of the
- *    long form, are the effective form.
+ *  - What was good can be shown, and what is shown can be loaded again and means the same: the effective form
+ * of the effective form, and that of the long form, are the effective form.
  */
 
 #include <errno.h>
@@ -101,7 +102,8 @@ static void check_again(const struct strbuf *text, const struct strbuf *effectiv
         show(c, EMIT_EFFECTIVE, &again);
         drop_remarks(&again);
         if (!str_eq((struct str){again.p, again.n}, (struct str){effective->p, effective->n})) {
-                fprintf(stderr, "--- shown\n%s--- read\n%s--- again\n%s", strbuf_z(effective), strbuf_z(text), strbuf_z(&again));
+                fprintf(stderr, "--- shown\n%s--- read\n%s--- again\n%s", strbuf_z(effective), strbuf_z(text),
+                        strbuf_z(&again));
                 abort();
         }
 }

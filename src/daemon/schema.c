@@ -52,7 +52,8 @@ static const char *const io_words[] = {"auto", "uring", "epoll", NULL}; /* enum 
 
 /* --- admin */
 
-static int parse_admin_address(struct str text, uint64_t *ret_value, struct strbuf *why, struct strbuf *hint) {
+static int parse_admin_address(struct str text, uint64_t *ret_value, struct strbuf *why,
+                               struct strbuf *hint) {
         const char *reason = NULL;
         struct addr a;
         int r;
@@ -63,7 +64,9 @@ static int parse_admin_address(struct str text, uint64_t *ret_value, struct strb
         if (r == 0 && a.sa.sa_family != AF_UNIX)
                 return 0;
         strbuf_addf(why, "is not an address to listen on: %s",
-                    r == -ENOENT ? "a name is not an address of this machine" : reason ? reason : "it is a unix socket");
+                    r == -ENOENT ? "a name is not an address of this machine"
+                    : reason     ? reason
+                                 : "it is a unix socket");
         strbuf_add_z(hint, "such as localhost or 10.0.0.11");
         return -EINVAL;
 }
@@ -83,7 +86,8 @@ static const struct schema admin_keys[] = {
                 .type = SCHEMA_LIST,
                 .item = &admin_address,
                 .dflt = "localhost",
-                .help = "The addresses of /livez, /readyz and /metrics. They have no login: keep them away from clients.",
+                .help = "The addresses of /livez, /readyz and /metrics. They have no login: keep them away "
+                        "from clients.",
                 .example = "[localhost, 10.0.0.11]",
         },
         {
@@ -103,7 +107,8 @@ static bool is_any(struct str text) {
 
         if (addr_parse(&a, text, 1, NULL) < 0)
                 return false;
-        return a.sa.sa_family == AF_INET ? a.in4.sin_addr.s_addr == INADDR_ANY : IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr);
+        return a.sa.sa_family == AF_INET ? a.in4.sin_addr.s_addr == INADDR_ANY
+                                         : IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr);
 }
 
 static void check_admin(struct config_check *c, const struct conf_node *admin) {
@@ -112,7 +117,9 @@ static void check_admin(struct config_check *c, const struct conf_node *admin) {
         CONF_FOREACH(n, conf_get(admin, "listen")) {
                 if (!is_any(n->text))
                         continue;
-                d = check_value(c, DIAG_W108, n, "the admin address has no login and is open to every machine that reaches this one");
+                d = check_value(c, DIAG_W108, n,
+                                "the admin address has no login and is open to every machine that reaches "
+                                "this one");
                 diag_hint(check_diags(c), d, "listen: [localhost]");
         }
 }
@@ -184,7 +191,8 @@ static const struct schema log_keys[] = {
                 .type = SCHEMA_CHOICE,
                 .choices = levels,
                 .dflt = "notice",
-                .help = "How much tenon says about itself on its standard error: this and everything more urgent.",
+                .help = "How much tenon says about itself on its standard error: this and everything more "
+                        "urgent.",
                 .example = "info",
         },
         SCHEMA_END,
@@ -229,7 +237,8 @@ static const struct schema root_keys[] = {
                 .name = "include",
                 .type = SCHEMA_LIST,
                 .item = &include_item,
-                .help = "More files of the same configuration. Farms and sites of all of them come together; the same name, or any other key, in two files is an "
+                .help = "More files of the same configuration. Farms and sites of all of them come together; "
+                        "the same name, or any other key, in two files is an "
                         "error.",
                 .example = "[sites.d/*.yaml]",
         },
@@ -266,7 +275,8 @@ static const struct schema root_keys[] = {
                 .flags = SCHEMA_RESTART,
                 .choices = io_words,
                 .dflt = "auto",
-                .help = "How the worker talks to the kernel. auto: io_uring where the kernel allows it, else epoll; `tenon status` says which.",
+                .help = "How the worker talks to the kernel. auto: io_uring where the kernel allows it, else "
+                        "epoll; `tenon status` says which.",
                 .example = "epoll",
         },
         {
@@ -275,7 +285,8 @@ static const struct schema root_keys[] = {
                 .flags = SCHEMA_AUTO | SCHEMA_RESTART,
                 .dflt = "auto",
                 .decide = decide_user,
-                .help = "The account that the worker runs as when tenon is started by root. auto: tenon if there is such an account, else nobody.",
+                .help = "The account that the worker runs as when tenon is started by root. auto: tenon if "
+                        "there is such an account, else nobody.",
                 .example = "www-data",
                 .check = check_user,
         },

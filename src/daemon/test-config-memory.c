@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Loading with the n-th allocation failing, for every n until none fails: it ends with -ENOMEM, never with a wrong answer, and leaves
- * nothing behind. Our own malloc() stands in front of the library's, so that libyaml's allocations fail as well.
+ * Loading with the n-th allocation failing, for every n until none fails: it ends with -ENOMEM, never with a
+ * wrong answer, and leaves nothing behind. Our own malloc() stands in front of the library's, so that
+ * libyaml's allocations fail as well.
  */
 
 #include <setjmp.h>
@@ -126,7 +127,8 @@ static void test_good(void **state) {
               "  app: {servers: [\":9001\", \":9002\"], check: {every: 1s}}\n"
               "  other: [\"10.0.0.1:80\"]\n"
               "sites:\n"
-              "  a: {hosts: a.example, proxy: app, routes: {/x/: {proxy: [\"10.0.0.1:80\"]}, /f: {folder: /srv, index: [a, b]}}}\n"
+              "  a: {hosts: a.example, proxy: app, routes: {/x/: {proxy: [\"10.0.0.1:80\"]}, /f: {folder: "
+              "/srv, index: [a, b]}}}\n"
               "  b: {hosts: [b.example, \"*\"], listen: [\":80\", \":8080\"], respond: \"hi\"}\n",
               0);
 }
@@ -138,7 +140,8 @@ static void test_many_mistakes(void **state) {
               "  app: {servers: {a: {weight: 300}, b: \"10.0.0.1\"}, balance: robin, balance: x}\n"
               "  list: [a, a, {weight: 1}]\n"
               "sites:\n"
-              "  a: {hosts: [a.example, A.example], proxy: apq, routes: {/x: {}, /x/: {respond: {}, folder: /}, y: {}}}\n"
+              "  a: {hosts: [a.example, A.example], proxy: apq, routes: {/x: {}, /x/: {respond: {}, folder: "
+              "/}, y: {}}}\n"
               "  b: {hosts: a.example, proxy: none}\n",
               -EBADMSG);
 }

@@ -43,7 +43,8 @@ static void assert_text(struct str s, const char *z) {
 
 /* The three lines of the manual are a complete configuration: everything else has a default. */
 static void test_minimal(void **state) {
-        struct config *c = load("version: 1\nfarms: {app: [\"127.0.0.1:9000\"]}\nsites: {www: {hosts: [\"*\"], proxy: app}}\n");
+        struct config *c = load("version: 1\nfarms: {app: [\"127.0.0.1:9000\"]}\nsites: {www: {hosts: "
+                                "[\"*\"], proxy: app}}\n");
         const struct conf_node *root = config_root(c), *farm, *site, *route;
 
         assert_text(conf_text(root, "cluster"), "tenon");

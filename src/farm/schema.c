@@ -21,7 +21,8 @@ static int parse_address(struct str text, uint64_t *ret_value, struct strbuf *wh
         }
         strbuf_addf(why, "is not the address of a server: %s", reason ? reason : "it cannot be read");
         if (str_to_u64(text, ret_value) == 0)
-                strbuf_addf(hint, "did you mean \":%.*s\"? It stands for 127.0.0.1:%.*s", STR_FMT(text), STR_FMT(text));
+                strbuf_addf(hint, "did you mean \":%.*s\"? It stands for 127.0.0.1:%.*s", STR_FMT(text),
+                            STR_FMT(text));
         else if (reason && strcmp(reason, "the port is missing") == 0)
                 strbuf_addf(hint, "add the port: \"%.*s:8080\"", STR_FMT(text));
         else if (str_starts(text, STR("http://")) || str_starts(text, STR("https://")))
@@ -90,7 +91,8 @@ static const struct schema server_keys[] = {
                 .unit = "address",
                 .parse = parse_address,
                 .pattern = ADDRESS_PATTERN,
-                .help = "Where the server listens: address and port, :PORT for a port of this machine, NAME:PORT, or unix:PATH. A name is "
+                .help = "Where the server listens: address and port, :PORT for a port of this machine, "
+                        "NAME:PORT, or unix:PATH. A name is "
                         "looked up while tenon runs, never as a condition to start.",
                 .example = "10.0.0.21:8080",
         },
@@ -250,7 +252,8 @@ static const struct schema connect_keys[] = {
                 .min = NSEC_PER_MSEC,
                 .max = 24 * HOUR,
                 .dflt = "60s",
-                .help = "An idle connection is closed after this time. Choose it below the server's own, so that the server does not close first.",
+                .help = "An idle connection is closed after this time. Choose it below the server's own, so "
+                        "that the server does not close first.",
                 .example = "30s",
         },
         SCHEMA_END,
@@ -265,7 +268,8 @@ static const struct schema retry_reason = {
         .name = "reason",
         .type = SCHEMA_CHOICE,
         .choices = retry_reasons,
-        .help = "connect-failure: no connection was made. no-response: the connection ended before a response began. timeout: no response began "
+        .help = "connect-failure: no connection was made. no-response: the connection ended before a "
+                "response began. timeout: no response began "
                 "in time. bad-response: what came was not HTTP. 502, 503, 504: the server answered so.",
         .example = "connect-failure",
 };
@@ -279,7 +283,8 @@ static const struct schema retry_keys[] = {
                 .min = 1,
                 .max = 10,
                 .dflt = "2",
-                .help = "Servers that are asked for one request, the first one included; 1 never asks another.",
+                .help = "Servers that are asked for one request, the first one included; 1 never asks "
+                        "another.",
                 .example = "3",
         },
         {
@@ -295,8 +300,10 @@ static const struct schema retry_keys[] = {
                 .type = SCHEMA_CHOICE,
                 .choices = retry_methods,
                 .dflt = "idempotent",
-                .help = "Which requests may be sent a second time: idempotent ones (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), all, or none. A request "
-                        "that was not sent at all, because no connection was made, may always go to another server.",
+                .help = "Which requests may be sent a second time: idempotent ones (GET, HEAD, OPTIONS, "
+                        "TRACE, PUT, DELETE), all, or none. A request "
+                        "that was not sent at all, because no connection was made, may always go to another "
+                        "server.",
                 .example = "none",
         },
         SCHEMA_END,
@@ -326,7 +333,8 @@ static const struct schema timeouts_keys[] = {
         SCHEMA_END,
 };
 
-static const char *const balances[] = {"round-robin", "least-conn", "random-two", NULL}; /* enum farm_balance */
+/* enum farm_balance */
+static const char *const balances[] = {"round-robin", "least-conn", "random-two", NULL};
 
 static void check_check(struct config_check *c, const struct conf_node *n);
 static void check_retry(struct config_check *c, const struct conf_node *n);
@@ -388,7 +396,8 @@ static void check_check(struct config_check *c, const struct conf_node *n) {
                 diag_hint(check_diags(c), d, "\"check: none\" switches checks off");
         }
         if (conf_duration(n, "timeout") > conf_duration(n, "every"))
-                check_value(c, DIAG_W105, conf_get(n, "timeout"), "a check may take %.*s, but every %.*s a new one is due",
+                check_value(c, DIAG_W105, conf_get(n, "timeout"),
+                            "a check may take %.*s, but every %.*s a new one is due",
                             STR_FMT(conf_text(n, "timeout")), STR_FMT(conf_text(n, "every")));
 }
 
@@ -407,7 +416,8 @@ const struct schema farm_keys[] = {
                 .type = SCHEMA_DICT,
                 .flags = SCHEMA_REQUIRED | SCHEMA_NAMED,
                 .item = &server_schema,
-                .help = "The servers, by name. A list of addresses is enough: each is then named by its address.",
+                .help = "The servers, by name. A list of addresses is enough: each is then named by its "
+                        "address.",
                 .example = "{web1: 10.0.0.21:8080, web2: 10.0.0.22:8080}",
         },
         FARM_SETTINGS,
@@ -440,7 +450,8 @@ const struct schema farm_defaults_schema = {
         .type = SCHEMA_MAP,
         .flags = SCHEMA_PARTIAL,
         .keys = farm_setting_keys,
-        .help = "Settings for all farms, also those in place. A farm takes from here, key by key, what it does not say itself.",
+        .help = "Settings for all farms, also those in place. A farm takes from here, key by key, what it "
+                "does not say itself.",
         .example = "{check: /healthz, connect: {timeout: 500ms}}",
 };
 
@@ -459,9 +470,11 @@ static void warn_same_address(struct config_check *c, const struct conf_node *se
 
                         if (b == a)
                                 break;
-                        if (conf_text(a, "address").n == 0 || !str_eq(conf_text(a, "address"), conf_text(b, "address")))
+                        if (conf_text(a, "address").n == 0 ||
+                            !str_eq(conf_text(a, "address"), conf_text(b, "address")))
                                 continue;
-                        d = check_key(c, DIAG_W104, a, "server \"%.*s\" has the address of \"%.*s\"", STR_FMT(a->key), STR_FMT(b->key));
+                        d = check_key(c, DIAG_W104, a, "server \"%.*s\" has the address of \"%.*s\"",
+                                      STR_FMT(a->key), STR_FMT(b->key));
                         check_relate(c, d, b, "the same address");
                         return;
                 }
@@ -486,7 +499,8 @@ void farm_schema_check(struct config_check *c, const struct conf_node *farm) {
         if (n_weighted == 0)
                 check_key(c, DIAG_W102, servers, "every server has the weight 0: none gets a request");
         if (servers->n_children > 1 && !conf_get(farm, "check")) {
-                d = check_key(c, DIAG_W101, servers, "%u servers and no check: one that is down is noticed only when requests fail",
+                d = check_key(c, DIAG_W101, servers,
+                              "%u servers and no check: one that is down is noticed only when requests fail",
                               servers->n_children);
                 diag_hint(check_diags(c), d, "add \"check: /\", or \"check: {tcp: true}\"");
         }
@@ -513,6 +527,7 @@ void farm_schema_check_used(struct config_check *c, const struct conf_node *root
                 return; /* what an error hides may use it; and the search is not free */
         CONF_FOREACH(farm, farms) {
                 if (!is_used(root, farm->key))
-                        check_key(c, DIAG_W103, farm, "no route leads to the farm \"%.*s\"", STR_FMT(farm->key));
+                        check_key(c, DIAG_W103, farm, "no route leads to the farm \"%.*s\"",
+                                  STR_FMT(farm->key));
         }
 }

@@ -26,7 +26,8 @@ static int parse_listen(struct str text, uint64_t *ret_value, struct strbuf *why
         if (r == -ENOENT)
                 reason = "a name is not an address of this machine";
         else if (r == 0)
-                reason = a.sa.sa_family == AF_UNIX ? "sites do not listen on unix sockets" : "the port is missing";
+                reason = a.sa.sa_family == AF_UNIX ? "sites do not listen on unix sockets"
+                                                   : "the port is missing";
         strbuf_addf(why, "is not an address to listen on: %s", reason);
         if (str_to_u64(text, ret_value) == 0)
                 strbuf_addf(hint, "did you mean \":%.*s\"?", STR_FMT(text));
@@ -39,7 +40,8 @@ static int parse_network(struct str text, uint64_t *ret_value, struct strbuf *wh
         if (net_valid(text))
                 return 0;
         strbuf_add_z(why, "is not a network");
-        strbuf_add_z(hint, "such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1; the bits behind the prefix are 0");
+        strbuf_add_z(hint, "such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1; the bits behind the prefix are "
+                           "0");
         return -EINVAL;
 }
 
@@ -51,7 +53,8 @@ static bool is_host_char(char c) {
 static bool is_bracketed(struct str text) {
         struct addr a;
 
-        return text.n > 2 && text.p[0] == '[' && text.p[text.n - 1] == ']' && addr_parse(&a, text, 80, NULL) == 0;
+        return text.n > 2 && text.p[0] == '[' && text.p[text.n - 1] == ']' &&
+               addr_parse(&a, text, 80, NULL) == 0;
 }
 
 static int parse_host(struct str text, uint64_t *ret_value, struct strbuf *why, struct strbuf *hint) {
@@ -62,7 +65,8 @@ static int parse_host(struct str text, uint64_t *ret_value, struct strbuf *why, 
         if (str_eq(text, STR("*")) || is_bracketed(text))
                 return 0;
         for (size_t i = 0; i < name.n; i++)
-                good = good && is_host_char(name.p[i]) && (name.p[i] != '.' || i == 0 || name.p[i - 1] != '.');
+                good = good && is_host_char(name.p[i]) &&
+                       (name.p[i] != '.' || i == 0 || name.p[i - 1] != '.');
         if (good)
                 return 0;
         strbuf_add_z(why, "is not a host name");
@@ -71,9 +75,11 @@ static int parse_host(struct str text, uint64_t *ret_value, struct strbuf *why, 
         else if (colon && memchr(colon + 1, ':', (size_t)(text.p + text.n - colon - 1)))
                 strbuf_addf(hint, "an IPv6 address needs brackets: \"[%.*s]\"", STR_FMT(text));
         else if (colon)
-                strbuf_addf(hint, "hosts have no port: write \"%.*s\"; ports are for `listen:`", (int)(colon - text.p), text.p);
+                strbuf_addf(hint, "hosts have no port: write \"%.*s\"; ports are for `listen:`",
+                            (int)(colon - text.p), text.p);
         else
-                strbuf_add_z(hint, "such as www.example.com, \"*.example.com\" or \"*\"; other letters in their xn-- form");
+                strbuf_add_z(hint, "such as www.example.com, \"*.example.com\" or \"*\"; other letters in "
+                                   "their xn-- form");
         return -EINVAL;
 }
 
@@ -86,13 +92,16 @@ static bool has_star(struct str text) {
 }
 
 static int parse_route(struct str text, uint64_t *ret_value, struct strbuf *why, struct strbuf *hint) {
-        struct str path = text.n > 0 && text.p[0] == '=' ? (struct str){text.p + 1, text.n - 1} : text, normal;
+        struct str path = text.n > 0 && text.p[0] == '=' ? (struct str){text.p + 1, text.n - 1} : text,
+                   normal;
         char out[1024];
 
         if (path.n == 0 || path.p[0] != '/') {
-                strbuf_add_z(why, "is not a path: it must begin with \"/\", or with \"=/\" for this very path only");
+                strbuf_add_z(why, "is not a path: it must begin with \"/\", or with \"=/\" for this very "
+                                  "path only");
                 if (path.n > 0 && is_path_char(path.p[0]))
-                        strbuf_addf(hint, "did you mean \"%s/%.*s\"?", path.n < text.n ? "=" : "", STR_FMT(path));
+                        strbuf_addf(hint, "did you mean \"%s/%.*s\"?", path.n < text.n ? "=" : "",
+                                    STR_FMT(path));
                 return -EINVAL;
         }
         if (path.n > sizeof(out)) {
@@ -102,12 +111,15 @@ static int parse_route(struct str text, uint64_t *ret_value, struct strbuf *why,
         for (size_t i = 0; i < path.n; i++)
                 if (!is_path_char(path.p[i])) {
                         strbuf_add_z(why, "holds a character that a path cannot have");
-                        strbuf_add_z(hint, has_star(path) ? "no \"*\" is needed: a route stands for all that begins with it"
-                                                          : "write it as %20 or the like; a query cannot choose the route");
+                        strbuf_add_z(hint, has_star(path) ? "no \"*\" is needed: a route stands for all that "
+                                                            "begins with it"
+                                                          : "write it as %20 or the like; a query cannot "
+                                                            "choose the route");
                         return -EINVAL;
                 }
         if (http_path_normalize(path, out, &normal) < 0) {
-                strbuf_add_z(why, "is not a path: it climbs above \"/\", or a \"%\" is not followed by two hexadecimal digits");
+                strbuf_add_z(why, "is not a path: it climbs above \"/\", or a \"%\" is not followed by two "
+                                  "hexadecimal digits");
                 return -EINVAL;
         }
         if (!str_eq(normal, path)) {
@@ -140,14 +152,16 @@ static int parse_url(struct str text, uint64_t *ret_value, struct strbuf *why, s
         bool full = str_starts(text, STR("http://")) || str_starts(text, STR("https://"));
 
         for (size_t i = 0; i < text.n; i++)
-                if ((unsigned char)text.p[i] <= 0x20 || (unsigned char)text.p[i] >= 0x7f || strchr("\"<>\\^`{|}", text.p[i])) {
+                if ((unsigned char)text.p[i] <= 0x20 || (unsigned char)text.p[i] >= 0x7f ||
+                    strchr("\"<>\\^`{|}", text.p[i])) {
                         strbuf_add_z(why, "holds a character that a URL cannot have");
                         return -EINVAL;
                 }
         if (full || (text.n > 0 && text.p[0] == '/'))
                 return 0;
         strbuf_add_z(why, "is not the URL of a redirect");
-        strbuf_addf(hint, "it begins with https://, http:// or /: did you mean \"https://%.*s\"?", STR_FMT(text));
+        strbuf_addf(hint, "it begins with https://, http:// or /: did you mean \"https://%.*s\"?",
+                    STR_FMT(text));
         return -EINVAL;
 }
 
@@ -175,7 +189,8 @@ static const struct schema proxy_timeouts_keys[] = {
                 .flags = SCHEMA_NONE,
                 .min = NSEC_PER_MSEC,
                 .max = 24 * HOUR,
-                .help = "From the end of the request to the first byte of the response; then 504. Without it: the farm's.",
+                .help = "From the end of the request to the first byte of the response; then 504. Without "
+                        "it: the farm's.",
                 .example = "2m",
         },
         {
@@ -184,7 +199,8 @@ static const struct schema proxy_timeouts_keys[] = {
                 .flags = SCHEMA_NONE,
                 .min = NSEC_PER_MSEC,
                 .max = 24 * HOUR,
-                .help = "Without any byte from the server in the middle of a response; then it is cut. Without it: the farm's.",
+                .help = "Without any byte from the server in the middle of a response; then it is cut. "
+                        "Without it: the farm's.",
                 .example = "1h",
         },
         SCHEMA_END,
@@ -201,7 +217,8 @@ static const struct schema route_keys[] = {
                 .scalar = &farm_ref_schema,
                 .short_list = "servers",
                 .inherit = "defaults",
-                .help = "Sends the request to a server of a farm: the name of one under `farms`, or a farm in place.",
+                .help = "Sends the request to a server of a farm: the name of one under `farms`, or a farm "
+                        "in place.",
                 .example = "app",
                 .check = farm_schema_check,
         },
@@ -239,7 +256,8 @@ static const struct schema route_keys[] = {
                 .with = "proxy",
                 .parse = parse_prefix,
                 .pattern = "^/",
-                .help = "Takes this prefix off the path before the server sees it. It must be a prefix of the route.",
+                .help = "Takes this prefix off the path before the server sees it. It must be a prefix of "
+                        "the route.",
                 .example = "/api",
         },
         {
@@ -266,7 +284,8 @@ static const struct schema route_keys[] = {
                 .with = "folder",
                 .parse = parse_prefix,
                 .pattern = "^/",
-                .help = "A file of the folder that is sent, with status 404, when there is none for the path.",
+                .help = "A file of the folder that is sent, with status 404, when there is none for the "
+                        "path.",
                 .example = "/404.html",
         },
         {
@@ -283,7 +302,8 @@ static const struct schema route_keys[] = {
                 .choices = redirect_codes,
                 .with = "redirect",
                 .dflt = "308",
-                .help = "The status: 301 and 308 are for ever, the others for now; 307 and 308 keep the method.",
+                .help = "The status: 301 and 308 are for ever, the others for now; 307 and 308 keep the "
+                        "method.",
                 .example = "302",
         },
         {
@@ -351,7 +371,8 @@ static const struct schema site_keys[] = {
                 .name = "hosts",
                 .type = SCHEMA_LIST,
                 .item = &host_item,
-                .help = "The hosts that the site is for: exact names, \"*.example.com\" for any name below it, \"*\" for what no other site names. Exact ones go "
+                .help = "The hosts that the site is for: exact names, \"*.example.com\" for any name below "
+                        "it, \"*\" for what no other site names. Exact ones go "
                         "first, then the longest. May be left out when there is only one site: \"*\" then.",
                 .example = "[shop.example.com, www.shop.example.com]",
         },
@@ -370,8 +391,10 @@ static const struct schema site_keys[] = {
                 .item = &route_item,
                 .parse = parse_route,
                 .pattern = "^=?/",
-                .help = "What happens to which path. The longest path that fits wins, the order means nothing; paths fit on the borders of segments: /api/ is for "
-                        "/api and /api/x, not for /apix. \"=/health\" is for this very path only. An action directly in the site is the route /.",
+                .help = "What happens to which path. The longest path that fits wins, the order means "
+                        "nothing; paths fit on the borders of segments: /api/ is for "
+                        "/api and /api/x, not for /apix. \"=/health\" is for this very path only. An action "
+                        "directly in the site is the route /.",
                 .example = "{/: {proxy: app}, /static/: {folder: /srv/www/static}}",
         },
         SCHEMA_END,
@@ -414,7 +437,8 @@ const struct schema web_sites_schema = {
         }
 
 static const struct schema timeouts_keys[] = {
-        TIMEOUT("header", "10s", "From the first byte of a request to the end of its header; then 408.", "5s"),
+        TIMEOUT("header", "10s", "From the first byte of a request to the end of its header; then 408.",
+                "5s"),
         TIMEOUT("idle", "60s", "A connection without a request is closed after this time.", "2m"),
         TIMEOUT("body", "30s", "Without any byte of a body that is waited for; then 408.", "1m"),
         TIMEOUT("write", "30s", "Without any byte taken by the client; then the connection is cut.", "1m"),
@@ -482,7 +506,8 @@ static const struct schema limits_keys[] = {
                 .min = 1,
                 .max = 10000000,
                 .dflt = "auto",
-                .help = "Connections of clients at the same time; more are answered with 503 and closed. auto: as many as the limit of open files allows.",
+                .help = "Connections of clients at the same time; more are answered with 503 and closed. "
+                        "auto: as many as the limit of open files allows.",
                 .example = "20000",
         },
         SCHEMA_END,
@@ -512,7 +537,8 @@ const struct schema web_trusted_proxies_schema = {
         .type = SCHEMA_LIST,
         .item = &network_item,
         .dflt = "",
-        .help = "Networks of proxies in front of tenon: what they say in X-Forwarded-For, -Proto and -Host is kept and extended. Of all others it is replaced.",
+        .help = "Networks of proxies in front of tenon: what they say in X-Forwarded-For, -Proto and -Host "
+                "is kept and extended. Of all others it is replaced.",
         .example = "[10.0.0.0/8]",
         .check = web_check_trusted,
 };

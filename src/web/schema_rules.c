@@ -68,7 +68,8 @@ void web_check_site(struct config_check *c, const struct conf_node *site) {
         for (unsigned i = 1; i < n; i++) {
                 if (!str_eq(items[i - 1].text, items[i].text))
                         continue;
-                d = check_key(c, DIAG_E203, items[i].node, "the routes \"%.*s\" and \"%.*s\" are for the same paths",
+                d = check_key(c, DIAG_E203, items[i].node,
+                              "the routes \"%.*s\" and \"%.*s\" are for the same paths",
                               STR_FMT(items[i - 1].node->key), STR_FMT(items[i].node->key));
                 check_relate(c, d, items[i - 1].node, "the other one");
         }
@@ -93,28 +94,32 @@ void web_check_route(struct config_check *c, const struct conf_node *route) {
         struct diag *d;
 
         if (strip && !is_prefix(strip->text, route->key)) {
-                d = check_value(c, DIAG_E110, strip, "strip: \"%.*s\" is not a prefix of the route \"%.*s\"", STR_FMT(strip->text),
-                                STR_FMT(route->key));
+                d = check_value(c, DIAG_E110, strip, "strip: \"%.*s\" is not a prefix of the route \"%.*s\"",
+                                STR_FMT(strip->text), STR_FMT(route->key));
                 diag_hint(check_diags(c), d, "paths without the prefix would come through unchanged");
         }
         if (status && (status->value == 204 || status->value == 304) && conf_text(route, "respond").n > 0) {
-                d = check_value(c, DIAG_E110, status, "a response with status %u has no body", (unsigned)status->value);
+                d = check_value(c, DIAG_E110, status, "a response with status %u has no body",
+                                (unsigned)status->value);
                 diag_hint(check_diags(c), d, "respond: \"\"");
         }
-        if (is_in_folder(route) && route->key.n > 0 && route->key.p[0] == '=' && str_ends(route->key, STR("/")) &&
-            conf_get(route, "index") && conf_get(route, "index")->n_children == 0)
+        if (is_in_folder(route) && route->key.n > 0 && route->key.p[0] == '=' &&
+            str_ends(route->key, STR("/")) && conf_get(route, "index") &&
+            conf_get(route, "index")->n_children == 0)
                 check_key(c, DIAG_E110, route, "an exact route to a folder needs an `index`");
 }
 
 void web_check_folder(struct config_check *c, const struct conf_node *folder) {
-        static const char *const whole[] = {"/", "/etc", "/root", "/proc", "/sys", "/dev", "/home", "/var", "/usr"};
+        static const char *const whole[] = {"/",    "/etc",  "/root", "/proc", "/sys",
+                                            "/dev", "/home", "/var",  "/usr"};
         struct str path = folder->text;
 
         while (path.n > 1 && path.p[path.n - 1] == '/')
                 path.n--;
         for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
                 if (str_eq(path, str_of(whole[i])))
-                        check_value(c, DIAG_W111, folder, "folder: \"%s\" shows the files of the system to everybody", whole[i]);
+                        check_value(c, DIAG_W111, folder,
+                                    "folder: \"%s\" shows the files of the system to everybody", whole[i]);
 }
 
 /* --- sites */
@@ -159,7 +164,8 @@ static unsigned collect_pairs(const struct conf_node *sites, struct item *items)
 
                                 if (text.n > 1 && text.p[text.n - 1] == '.')
                                         text.n--;
-                                items[n] = (struct item){.text = text, .node = host, .listen = listen, .order = n};
+                                items[n] = (struct item){
+                                        .text = text, .node = host, .listen = listen, .order = n};
                                 (void)addr_format(&a, items[n].address);
                                 n++;
                         }
@@ -192,11 +198,13 @@ static void check_hosts_unique(struct config_check *c, const struct conf_node *s
                 if (site_of(a->node) == site_of(b->node)) {
                         if (a->node == b->node)
                                 continue; /* the address is there twice */
-                        d = check_value(c, DIAG_E103, b->node, "the host \"%.*s\" is in the list twice", STR_FMT(b->text));
+                        d = check_value(c, DIAG_E103, b->node, "the host \"%.*s\" is in the list twice",
+                                        STR_FMT(b->text));
                 } else {
-                        d = check_value(c, DIAG_E202, b->node, "the sites \"%.*s\" and \"%.*s\" are both for \"%.*s\" on %.*s",
-                                        STR_FMT(site_of(a->node)->key), STR_FMT(site_of(b->node)->key), STR_FMT(b->text),
-                                        STR_FMT(b->listen->text));
+                        d = check_value(c, DIAG_E202, b->node,
+                                        "the sites \"%.*s\" and \"%.*s\" are both for \"%.*s\" on %.*s",
+                                        STR_FMT(site_of(a->node)->key), STR_FMT(site_of(b->node)->key),
+                                        STR_FMT(b->text), STR_FMT(b->listen->text));
                 }
                 check_relate(c, d, a->node, "the other one");
         }
@@ -206,10 +214,13 @@ void web_check_sites(struct config_check *c, const struct conf_node *sites) {
         struct diag *d;
 
         CONF_FOREACH(site, sites) {
-                if (site->bad || site->kind != CONF_MAP || conf_get(site, "hosts") || sites->n_children < 2 || !check_clean(c))
+                if (site->bad || site->kind != CONF_MAP || conf_get(site, "hosts") || sites->n_children < 2 ||
+                    !check_clean(c))
                         continue;
-                d = check_key(c, DIAG_E109, site, "site \"%.*s\" needs the key \"hosts\"", STR_FMT(site->key));
-                diag_hint(check_diags(c), d, "with several sites each says which hosts it is for; one of them may be \"*\"");
+                d = check_key(c, DIAG_E109, site, "site \"%.*s\" needs the key \"hosts\"",
+                              STR_FMT(site->key));
+                diag_hint(check_diags(c), d,
+                          "with several sites each says which hosts it is for; one of them may be \"*\"");
         }
         check_hosts_unique(c, sites);
         if (check_clean(c) && sites->n_children == 0)
@@ -224,7 +235,8 @@ void web_check_timeouts(struct config_check *c, const struct conf_node *timeouts
         CONF_FOREACH(t, timeouts) {
                 if (!t->is_none)
                         continue;
-                d = check_value(c, DIAG_W107, t, "without the time-out \"%.*s\" a silent client holds its connection for ever",
+                d = check_value(c, DIAG_W107, t,
+                                "without the time-out \"%.*s\" a silent client holds its connection for ever",
                                 STR_FMT(t->key));
                 diag_hint(check_diags(c), d, "a long one is safer, such as 1h");
         }
@@ -234,12 +246,14 @@ void web_check_limits(struct config_check *c, const struct conf_node *limits) {
         const struct conf_node *target = conf_get(limits, "target");
 
         if (conf_u64(limits, "target") > conf_u64(limits, "header"))
-                check_value(c, DIAG_E107, target, "the limit of the target is greater than that of the whole header");
+                check_value(c, DIAG_E107, target,
+                            "the limit of the target is greater than that of the whole header");
 }
 
 void web_check_trusted(struct config_check *c, const struct conf_node *networks) {
         CONF_FOREACH(n, networks) {
                 if (str_ends(n->text, STR("/0")))
-                        check_value(c, DIAG_W109, n, "every client is trusted to say in X-Forwarded-For who it is");
+                        check_value(c, DIAG_W109, n,
+                                    "every client is trusted to say in X-Forwarded-For who it is");
         }
 }
