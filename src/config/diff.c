@@ -319,8 +319,13 @@ void config_diff_deinit(struct config_diff *d) {
 
 /* ── text ──────────────────────────────────────────────────────────────── */
 
+/* In characters, not bytes. */
 static void pad_to(struct strbuf *out, size_t start, size_t width) {
-        while (out->n - start < width && !out->failed)
+        size_t n = 0;
+
+        for (size_t i = start; i < out->n; i++)
+                n += ((unsigned char)out->p[i] & 0xc0) != 0x80;
+        for (; n < width; n++)
                 strbuf_add_char(out, ' ');
 }
 
