@@ -85,6 +85,32 @@ uint64_t web_thread_request_id(struct web_thread *t) {
         return request_ids_next(&t->ids, (uint64_t)now.tv_sec);
 }
 
+void web_thread_defer(struct web_thread *t, struct task *task) {
+        task->queued = true;
+        task->next = NULL;
+        *t->deferred_end = task;
+        t->deferred_end = &task->next;
+        if (!t->in_callback && !t->run_deferred.queued)
+                loop_defer(t->loop, &t->run_deferred);
+}
+
+void web_thread_leave(struct web_thread *t) {
+        while (t->deferred) {
+                struct task *task = t->deferred;
+
+                t->deferred = task->next;
+                if (!t->deferred)
+                        t->deferred_end = &t->deferred;
+                task->queued = false;
+                task->run(task);
+        }
+        t->in_callback = false;
+}
+
+static void web_thread_run_deferred(struct task *task) {
+        web_thread_leave(CONTAINER_OF(task, struct web_thread, run_deferred));
+}
+
 /* ── connections ───────────────────────────────────────────────────────── */
 
 static void web_port_free(struct web_port *p) {
@@ -295,6 +321,8 @@ static int web_thread_init(struct web_thread *t) {
         list_init(&t->ports);
         list_init(&t->conns);
         list_init(&t->pools);
+        t->deferred_end = &t->deferred;
+        t->run_deferred.run = web_thread_run_deferred;
         r = loop_new(&t->loop, &options, &t->start_why);
         if (r < 0)
                 return r;

@@ -70,6 +70,11 @@ struct web_thread {
         struct list pools;      /* struct upstream_pool */
         uint64_t *words;        /* this lane of COUNTERS_WORKER */
 
+        struct task *deferred;  /* web_thread_defer(), oldest first */
+        struct task **deferred_end;
+        struct task run_deferred;
+        bool in_callback;
+
         struct buf_pool text;   /* blocks for heads that we write */
         struct buf_pool large;  /* single allocations for what is larger */
         struct http_field response_fields[WEB_RESPONSE_FIELDS];
@@ -85,6 +90,15 @@ struct web_thread {
 
 struct thread_generation *thread_generation_ref(struct thread_generation *g);
 struct thread_generation *thread_generation_unref(struct thread_generation *g);
+/*
+ * Runs task when the callback that the loop is in is over: what it caused is then sent in one go, while it is still in the cache. Between
+ * web_thread_enter() and web_thread_leave(), at the leave; else at the end of the round.
+ */
+void web_thread_defer(struct web_thread *t, struct task *task);
+static inline void web_thread_enter(struct web_thread *t) {
+        t->in_callback = true;
+}
+void web_thread_leave(struct web_thread *t);
 /* IMF-fixdate of now; computed once a second. */
 struct str web_thread_date(struct web_thread *t);
 /* Words of a site in this thread's lane. */

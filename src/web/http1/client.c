@@ -257,7 +257,7 @@ void h1_upstream_flush(struct h1_upstream *u, bool done) {
         if (u->state == U_BODY && u->upgrade)
                 h1_upstream_deadline(u, from_now(u, u->idle)); /* a tunnel is idle only when both sides are */
         if (!u->flush.queued)
-                loop_defer(u->thread->loop, &u->flush);
+                web_thread_defer(u->thread, &u->flush);
 }
 
 static void h1_upstream_fail(struct h1_upstream *u, enum h1_upstream_failure f, const char *why) {
@@ -459,6 +459,7 @@ static void h1_upstream_process(struct h1_upstream *u) {
 
 static void h1_upstream_on_data(struct sock *sock, struct buf *b, const char *p, size_t n) {
         struct h1_upstream *u = h1_upstream_of(sock);
+        struct web_thread *t = u->thread;
 
         if (u->state == U_IDLE || u->state == U_DONE || !u->user) {
                 /* bytes that answer nothing: such a connection is never used again */
@@ -470,7 +471,9 @@ static void h1_upstream_on_data(struct sock *sock, struct buf *b, const char *p,
         }
         assert(u->pending.n == 0);
         u->pending = (struct slice){b, p, n};
+        web_thread_enter(t);
         h1_upstream_process(u);
+        web_thread_leave(t);
 }
 
 static void h1_upstream_on_end(struct sock *sock, int result) {

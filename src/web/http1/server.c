@@ -375,6 +375,7 @@ void h1_conn_process(struct h1_conn *c) {
 
 static void h1_conn_on_data(struct sock *sock, struct buf *b, const char *p, size_t n) {
         struct h1_conn *c = h1_conn_of(sock);
+        struct web_thread *t = c->thread;
 
         if (c->state == H1_LINGER) {
                 buf_unref(b);
@@ -385,7 +386,9 @@ static void h1_conn_on_data(struct sock *sock, struct buf *b, const char *p, siz
         }
         assert(c->pending.n == 0);
         c->pending = (struct slice){b, p, n};
+        web_thread_enter(t);
         h1_conn_process(c);
+        web_thread_leave(t);
 }
 
 static void h1_conn_on_end(struct sock *sock, int result) {

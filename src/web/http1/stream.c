@@ -220,7 +220,7 @@ static char *h1_put_status(char *p, const struct exchange_head *h) {
 
 static void h1_stream_flush_soon(struct h1_stream *s) {
         if (!s->flush.queued)
-                loop_defer(s->conn->thread->loop, &s->flush);
+                web_thread_defer(s->conn->thread, &s->flush);
 }
 
 static void h1_send_interim(struct h1_stream *s, const struct exchange_head *h) {
