@@ -103,8 +103,8 @@ static void print_node(struct printer *p) {
         strbuf_add_z(out, "AGENT    ");
         strbuf_addf(out, "up ");
         age(p, s->started);
-        strbuf_addf(out, " · %s · %s%s\n", s->config, s->admin ? "admin " : "no admin address",
-                    s->admin ? s->admin : "");
+        strbuf_addf(out, " · %s\n", s->config);
+        strbuf_addf(out, "ADMIN    %s\n", s->admin ? s->admin : "no address");
         strbuf_add_z(out, "WORKER   ");
         paint(p, w->serving ? GREEN : RED, w->state);
         if (w->pid) {
