@@ -25,6 +25,7 @@ struct worker_process {
         struct watch packets;
         struct timer limit; /* READY or the answer to a generation is overdue */
         unsigned n_watches;
+        bool deaf;   /* nothing more is read or written */
         bool killed; /* by us */
 };
 
@@ -115,6 +116,12 @@ static void schedule_restart(struct worker *w) {
         w->pause = w->pause == 0 ? WORKER_PAUSE_MIN : MIN(w->pause * 2, WORKER_PAUSE_MAX);
 }
 
+static void turn_deaf(struct worker_process *p) {
+        if (!p->deaf)
+                watch_stop(&p->packets);
+        p->deaf = true;
+}
+
 static void on_death(struct watch *watch, uint32_t events) {
         struct worker_process *p = CONTAINER_OF(watch, struct worker_process, death);
         struct worker *w = p->worker;
@@ -124,7 +131,7 @@ static void on_death(struct watch *watch, uint32_t events) {
         if (waitid((idtype_t)P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
                 return;
         timer_stop(w->loop, &p->limit);
-        watch_stop(&p->packets);
+        turn_deaf(p);
         watch_stop(&p->death);
         w->process = NULL;
         w->n_leftovers++;
@@ -220,23 +227,28 @@ static void receive(struct worker_process *p) {
                         }
                         r = -EPROTO;
                 }
-                /* -EPIPE is a death that pidfd is about to tell; all else is a worker out of its mind */
-                if (r != -EPIPE)
+                turn_deaf(p);
+                if (r == -EPIPE) {
+                        /* it is ending: the pidfd is about to tell, unless it hangs */
+                        timer_start(p->worker->loop, &p->limit, loop_now(p->worker->loop) + WORKER_END_LIMIT);
+                } else {
                         log_error("worker", "the worker speaks nonsense, ending it", "pid=%d error=\"%s\"", (int)p->pid, strerror(-r));
-                watch_set_events(&p->packets, 0);
-                process_kill(p);
+                        process_kill(p);
+                }
                 return;
         }
 }
 
 static void update_events(struct worker_process *p) {
+        if (p->deaf)
+                return;
         (void)watch_set_events(&p->packets, EPOLLIN | (channel_waiting(&p->channel) ? EPOLLOUT : 0u));
 }
 
 static void on_packets(struct watch *watch, uint32_t events) {
         struct worker_process *p = CONTAINER_OF(watch, struct worker_process, packets);
 
-        if (p->worker->process != p)
+        if (p->worker->process != p || p->deaf)
                 return;
         if (events & EPOLLOUT) {
                 if (channel_flush(&p->channel) < 0)
@@ -250,7 +262,7 @@ static void on_packets(struct watch *watch, uint32_t events) {
 static int send_message(struct worker *w, const struct channel_message *m, const int *fds, unsigned n_fds) {
         int r;
 
-        if (!w->process)
+        if (!w->process || w->process->deaf)
                 return -ENOTCONN;
         r = channel_send(&w->process->channel, m, fds, n_fds);
         if (r >= 0)

@@ -29,6 +29,7 @@
 #define WORKER_PAUSE_MIN (50 * NSEC_PER_MSEC)
 #define WORKER_QUICK_DEATH (10 * NSEC_PER_SEC)
 #define WORKER_START_LIMIT (30 * NSEC_PER_SEC) /* for READY, and for the answer to a generation */
+#define WORKER_END_LIMIT (2 * NSEC_PER_SEC)    /* from closing the channel to the end of the process */
 
 struct listener_set;
 struct worker;
