@@ -480,7 +480,7 @@ static void h1_stream_timeout(struct h1_stream *s, nsec_t now) {
                 s->write_deadline = after(now, l->write_timeout / 2);
         }
         if (s->body_deadline != 0 && now >= s->body_deadline) {
-                if (c->pending.n > 0 || !s->body_wanted) {
+                if (c->pending.n > 0 || (!s->body_wanted && !s->discard)) {
                         s->body_deadline = 0; /* we are the ones who wait: process() starts it anew */
                 } else if (s->x.bytes_in - s->body_taken < h1_min_bytes(l->body_timeout) + 1) {
                         if (s->x.site)
