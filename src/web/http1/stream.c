@@ -453,7 +453,7 @@ static size_t h1_queued(const struct exchange *x) {
 static void h1_body_start(struct exchange *x) {
         struct h1_stream *s = h1_stream_of(x);
 
-        if (s->body.ended || s->over)
+        if (s->body.ended || s->over || s->body_wanted)
                 return;
         if (s->continue_due) {
                 const struct exchange_head go_on = {.status = 100};
