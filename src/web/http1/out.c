@@ -38,6 +38,8 @@ void h1_out_clear(struct h1_out *o, bool free_all) {
 }
 
 static struct h1_seg *h1_out_add(struct h1_out *o) {
+        if (o->failed) /* what comes behind a gap must not leave: its reader would take it for something else */
+                return NULL;
         if (o->n == o->max) {
                 unsigned max = o->max ? o->max * 2 : 8;
                 struct h1_seg *v = realloc(o->v, max * sizeof(*v));
@@ -54,6 +56,8 @@ static struct h1_seg *h1_out_add(struct h1_out *o) {
 }
 
 char *h1_out_room(struct h1_out *o, size_t n) {
+        if (o->failed)
+                return NULL;
         if (!o->text || o->text->cap - o->text_used < n) {
                 struct buf *b = web_thread_text(o->thread, MAX(n, (size_t)H1_OUT_TEXT_BLOCK));
 
@@ -105,7 +109,7 @@ void h1_out_slice(struct h1_out *o, struct slice s) {
                 buf_unref(s.buf);
                 return;
         }
-        if (s.n <= H1_OUT_COPY_MAX && o->text && o->text->cap - o->text_used >= s.n) {
+        if (s.n <= H1_OUT_COPY_MAX && !o->failed && o->text && o->text->cap - o->text_used >= s.n) {
                 memcpy(o->text->data + o->text_used, s.p, s.n);
                 h1_out_commit(o, s.n);
                 buf_unref(s.buf);

@@ -32,7 +32,7 @@ struct h1_out {
         size_t flying_bytes;
         struct buf *text;      /* block with room, one reference */
         size_t text_used;
-        bool failed;           /* memory ran out: what was added is not all here; the message cannot be ended */
+        bool failed;           /* memory ran out: nothing more is taken; what is here is sound, the message cannot be ended */
         struct iovec iov[H1_OUT_IOV];
 };
 
