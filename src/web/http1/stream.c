@@ -310,7 +310,9 @@ static void h1_send_head(struct exchange *x, const struct exchange_head *h) {
                 p = put(p, web_thread_date(t));
                 p = PUT(p, "\r\n");
         }
-        if (h->framing == HTTP_BODY_LENGTH || (h->framing == HTTP_BODY_NONE && !s->no_body)) {
+        if (h->status == 204) {
+                /* RFC 9110 8.6: no Content-Length, though servers are known that say 0 */
+        } else if (h->framing == HTTP_BODY_LENGTH || (h->framing == HTTP_BODY_NONE && !s->no_body)) {
                 p = PUT(p, "Content-Length: ");
                 p += format_u64(p, h->framing == HTTP_BODY_LENGTH ? h->content_length : 0);
                 p = PUT(p, "\r\n");
