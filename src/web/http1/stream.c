@@ -150,6 +150,7 @@ void h1_stream_refuse(struct h1_stream *s, unsigned status, const char *why) {
         if (!s->x.stream) {
                 /* nothing of the head can be trusted */
                 s->x.req = (struct http_request){.minor = 1, };
+                s->body.ended = false; /* nor where it ends */
                 h1_stream_setup(s);
         }
         s->x.handler = NULL;
