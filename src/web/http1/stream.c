@@ -267,8 +267,8 @@ static void h1_send_switch(struct h1_stream *s, const struct exchange_head *h) {
 
 /* What becomes of a request body that is not here yet when the response begins. */
 static void h1_settle_body(struct h1_stream *s) {
-        if (s->body.ended || s->body_started)
-                return;
+        if (s->body.ended || (s->body_started && s->x.end == EXCHANGE_END_OK))
+                return; /* here, or still of use to the handler */
         if (!s->continue_due && s->body.framing == HTTP_BODY_LENGTH && s->body.left <= H1_DISCARD_MAX)
                 s->discard = true;
         else
