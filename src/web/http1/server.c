@@ -343,6 +343,15 @@ static bool h1_conn_body(struct h1_conn *c) {
         return c->state != H1_CLOSED;
 }
 
+/* The client of a tunnel sends no more. */
+static void h1_conn_tunnel_end(struct h1_conn *c) {
+        struct h1_stream *s = c->stream;
+
+        s->body.ended = s->x.body_ended = true;
+        c->state = H1_WAIT;
+        s->x.handler->on_body(&s->x, (struct slice){NULL, NULL, 0}, true);
+}
+
 void h1_conn_process(struct h1_conn *c) {
         if (c->processing || c->state == H1_CLOSED)
                 return;
@@ -368,6 +377,8 @@ void h1_conn_process(struct h1_conn *c) {
         if (c->peer_ended) {
                 if (c->state == H1_HEAD)
                         h1_conn_close(c);
+                else if (c->state == H1_BODY && c->stream->tunnel)
+                        h1_conn_tunnel_end(c); /* it closed its side before 101 */
                 return;
         }
         sock_recv_start(&c->sock);
@@ -408,9 +419,7 @@ static void h1_conn_on_end(struct sock *sock, int result) {
                 if (c->stream->over) {
                         h1_conn_close(c);
                 } else if (c->stream->tunnel) {
-                        c->stream->body.ended = c->stream->x.body_ended = true;
-                        c->state = H1_WAIT;
-                        c->stream->x.handler->on_body(&c->stream->x, (struct slice){NULL, NULL, 0}, true);
+                        h1_conn_tunnel_end(c);
                 } else {
                         h1_conn_bad_body(c, 400, EXCHANGE_END_CLIENT_REQUEST,
                                          "the client closed before the end of the request body");
