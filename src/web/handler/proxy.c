@@ -403,9 +403,12 @@ static void proxy_on_data(void *user, struct slice data) {
 
 /* The way to the client is free: the long rest of the body goes from socket to socket. One attempt for a response. */
 static bool proxy_splice(struct proxy *p) {
-        uint64_t n = p->splice_due ? h1_upstream_spliceable(p->u) : 0;
+        uint64_t n;
         struct sock *to;
 
+        if (!p->splice_due)
+                return false;
+        n = h1_upstream_spliceable(p->u);
         p->splice_due = false;
         p->no_splice = true;
         to = n > 0 ? p->x->stream->splice(p->x, &p->u->sock, n) : NULL;

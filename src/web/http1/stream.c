@@ -553,6 +553,8 @@ static void h1_stream_flush_task(struct task *t) {
 }
 
 void h1_stream_sent(struct h1_stream *s, int result) {
+        if (UNLIKELY(result == -EMFILE || result == -ENFILE) && h1_out_splicing(&s->out))
+                result = 0; /* no pipe: nothing was moved, and the handler goes on without */
         if (result < 0) {
                 h1_conn_abort(s->conn, result == -EIO ? EXCHANGE_END_SERVER_RESPONSE : EXCHANGE_END_CLIENT_RESPONSE,
                               result == -EIO ? "the file became shorter while it was sent" : "the client closed the connection",
