@@ -60,6 +60,8 @@ static bool exchange_is_websocket(const struct exchange *x) {
 }
 
 void exchange_begin(struct exchange *x, const struct web_listen *listen) {
+        int r;
+
         x->id = web_thread_request_id(x->thread);
         x->site = listen ? web_listen_site(listen, x->req.host) : NULL;
         if (!x->site) {
@@ -77,7 +79,12 @@ void exchange_begin(struct exchange *x, const struct web_listen *listen) {
                 exchange_options(x);
                 return;
         }
-        if (exchange_path(x) < 0) {
+        r = exchange_path(x);
+        if (r == -ENOMEM) {
+                exchange_refuse(x, 500, EXCHANGE_END_PROXY_LIMIT, "out of memory", -1);
+                return;
+        }
+        if (r < 0) {
                 exchange_refuse(x, 400, EXCHANGE_END_CLIENT_REQUEST, "the path is not valid", SITE_REJECTED_PATH);
                 return;
         }

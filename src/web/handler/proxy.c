@@ -111,6 +111,18 @@ static void proxy_put_body(struct proxy *p, struct slice data, bool end) {
         h1_upstream_flush(p->u, end);
 }
 
+/* A reference, or a copy of what is small: receive buffers are few, and a client that sends single bytes must not hold many. */
+static struct slice proxy_hold_piece(struct proxy *p, struct slice data) {
+        struct buf *b;
+
+        if (data.n > PROXY_HELD_COPY)
+                return (struct slice){buf_ref(data.buf), data.p, data.n};
+        b = web_thread_text(p->x->thread, data.n);
+        if (b)
+                memcpy(b->data, data.p, data.n);
+        return (struct slice){b, b ? b->data : NULL, data.n};
+}
+
 /* Keeps what may have to be sent again. */
 static void proxy_hold(struct proxy *p, struct slice data) {
         if (p->body_lost || data.n == 0)
@@ -123,11 +135,13 @@ static void proxy_hold(struct proxy *p, struct slice data) {
         }
         if (!p->held)
                 p->held = arena_alloc(p->x->arena, PROXY_HELD_MAX * sizeof(*p->held));
-        if (!p->held) {
+        data = proxy_hold_piece(p, data);
+        if (!p->held || !data.buf) {
                 p->body_lost = true;
+                buf_unref(data.buf);
+                proxy_release_held(p);
                 return;
         }
-        buf_ref(data.buf);
         p->held[p->n_held++] = data;
         p->held_bytes += data.n;
 }

@@ -17,6 +17,7 @@ enum {
         PROXY_TRIED_MAX = 8,
         PROXY_HELD_MAX = 32,           /* pieces of a request body kept for a retry … */
         PROXY_HELD_BYTES = 64 << 10,   /* … and their bytes: a longer body cannot be sent twice */
+        PROXY_HELD_COPY = 4 << 10,     /* pieces up to here are copied */
         PROXY_QUEUE_HIGH = 256 << 10,  /* bytes waiting in one direction at which its source is stopped */
         PROXY_QUEUE_LOW = 64 << 10,
         PROXY_INTERIM_MAX = 16,        /* 1xx responses passed on; more are dropped */
