@@ -235,6 +235,8 @@ void apply_on_refused(struct agent *a, uint64_t generation, struct str why) {
 
         if (!p || p->next->number != generation)
                 return;
+        if (a->worker.options.user[0] != '\0' && memmem(why.p, why.n, "ermission denied", 16))
+                strbuf_addf(&p->result.hint, "the worker reads files as the user %s", a->worker.options.user);
         fail(a, p, CLI_FAILED, "%.*s", STR_FMT(why));
 }
 

@@ -299,7 +299,7 @@ static const struct schema root_keys[] = {
         {
                 .name = "admin",
                 .type = SCHEMA_MAP,
-                .flags = SCHEMA_NONE,
+                .flags = SCHEMA_NONE | SCHEMA_RESTART,
                 .keys = admin_keys,
                 .short_list = "listen",
                 .dflt = "{}",
