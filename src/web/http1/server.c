@@ -322,7 +322,10 @@ static bool h1_conn_body(struct h1_conn *c) {
                 return false;
         }
         s->x.bytes_in += payload.n;
-        if (s->x.bytes_in > h1_limits(c)->body && !s->tunnel) {
+        /* what is only thrown away after the answer is bounded already */
+        if (s->x.bytes_in > h1_limits(c)->body && !s->tunnel && !s->discard) {
+                if (s->x.site)
+                        counter_add(&web_thread_site(c->thread, s->x.site)[SITE_REJECTED_TOO_LARGE], 1);
                 h1_conn_bad_body(c, 413, EXCHANGE_END_PROXY_LIMIT, "request body is larger than limits.body");
                 return false;
         }
