@@ -360,6 +360,13 @@ static void h1_upstream_complete(struct h1_upstream *u) {
         u->ops->on_end(u->user, has ? &trailers : NULL);
 }
 
+/* We ask for one protocol only; the server must not choose another (RFC 9110 7.8). */
+static bool h1_upstream_may_switch(const struct h1_upstream *u, const struct http_response *res) {
+        const struct http_field *f = http_fields_find(&res->fields, HTTP_FIELD_UPGRADE);
+
+        return u->upgrade && f && str_ieq(f->value, STR("websocket"));
+}
+
 static bool h1_upstream_head(struct h1_upstream *u) {
         struct web_thread *t = u->thread;
         struct http_response res = {.fields = {.v = t->response_fields, .max = ARRAY_SIZE(t->response_fields)}};
@@ -381,8 +388,8 @@ static bool h1_upstream_head(struct h1_upstream *u) {
                         h1_upstream_fail(u, H1_UPSTREAM_MEMORY, "out of memory");
                 return false;
         }
-        if (n < 0 || (res.status == 101 && !u->upgrade)) {
-                h1_upstream_fail(u, H1_UPSTREAM_MALFORMED, n < 0 ? http1_reject_text(why) : "101 without having been asked");
+        if (n < 0 || (res.status == 101 && !h1_upstream_may_switch(u, &res))) {
+                h1_upstream_fail(u, H1_UPSTREAM_MALFORMED, n < 0 ? http1_reject_text(why) : "101 to what was not asked for");
                 return false;
         }
         hold = u->acc ? u->acc : buf_ref(u->pending.buf);
