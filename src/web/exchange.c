@@ -5,6 +5,7 @@
 #include "web/exchange.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "web/access_log.h"
 #include "web/http/path.h"
@@ -59,6 +60,32 @@ static bool exchange_is_websocket(const struct exchange *x) {
         return f && str_ieq(f->value, STR("websocket"));
 }
 
+/*
+ * Many servers, and our own folders, take a run of slashes for one. So that "//admin/" is no way around the route
+ * "/admin/", routes are chosen as if there were one; the path keeps its runs where they lead to the same route.
+ */
+static int exchange_route(struct exchange *x) {
+        const struct route *plain;
+        struct str path = {NULL, 0};
+        char *p;
+
+        x->route = site_route(x->site, x->path);
+        if (!memmem(x->path.p, x->path.n, "//", 2))
+                return 0;
+        path.p = p = arena_alloc(x->arena, x->path.n);
+        if (!p)
+                return -ENOMEM;
+        for (size_t i = 0; i < x->path.n; i++)
+                if (x->path.p[i] != '/' || i == 0 || x->path.p[i - 1] != '/')
+                        p[path.n++] = x->path.p[i];
+        plain = site_route(x->site, path);
+        if (plain != x->route) {
+                x->route = plain;
+                x->path = path;
+        }
+        return 0;
+}
+
 void exchange_begin(struct exchange *x, const struct web_listen *listen) {
         int r;
 
@@ -93,7 +120,10 @@ void exchange_begin(struct exchange *x, const struct web_listen *listen) {
                                 SITE_REJECTED_TOO_LARGE);
                 return;
         }
-        x->route = site_route(x->site, x->path);
+        if (exchange_route(x) < 0) {
+                exchange_refuse(x, 500, EXCHANGE_END_PROXY_LIMIT, "out of memory", -1);
+                return;
+        }
         if (!x->route) {
                 exchange_refuse(x, 404, EXCHANGE_END_PROXY_RULE, "no route for this path", SITE_REJECTED_NO_ROUTE);
                 return;
