@@ -141,6 +141,8 @@ void h1_stream_abort(struct h1_stream *s, enum exchange_end end, const char *why
                 s->x.end = end;
                 s->x.why = why;
         }
+        if (h1_out_splicing(&s->out))
+                s->x.bytes_out += sock_spliced(&s->conn->sock);
         if (s->x.handler)
                 s->x.handler->on_abort(&s->x);
         exchange_finish(&s->x);
