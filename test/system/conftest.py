@@ -41,7 +41,7 @@ def binary():
 @pytest.fixture(scope="session")
 def uring_refused(tmp_path_factory):
     """Why the kernel refuses io_uring, or None."""
-    t = Tenon(tmp_path_factory.mktemp("probe"), {"sites": {"s": {"hosts": ["*"], "routes": {"/": {"respond": 204}}}}}, io="auto")
+    t = Tenon(tmp_path_factory.mktemp("probe"), {"sites": {"s": {"hosts": ["*"], "routes": {"/": {"respond": "", "status": 204}}}}}, io="auto")
     try:
         t.start()
         io = t.status()["io"]
@@ -106,6 +106,7 @@ def shared_tenon(request, io, tmp_path_factory):
     o = Origin("origin")
     t = Tenon(tmp_path_factory.mktemp("shared"), io=io)
     t.origin = o
+    o.cleanup = []  # what config() wants done at the end
     t.write(request.module.config(o))
     try:
         t.start()
@@ -114,6 +115,8 @@ def shared_tenon(request, io, tmp_path_factory):
     finally:
         t.kill()
         o.close()
+        for f in o.cleanup:
+            f()
 
 
 @pytest.fixture

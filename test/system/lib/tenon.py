@@ -119,6 +119,8 @@ class Tenon:
         self.threads = threads
         self.args = args
         self.process = None
+        self.log_read = 0
+        self.log_lines = []
         if config is not None:
             self.write(config)
 
@@ -226,12 +228,14 @@ class Tenon:
 
     def log(self):
         """The access log so far, as a list of dicts. Lines that are not whole JSON objects fail."""
-        if not self.access_log.exists():
-            return []
-        data = self.access_log.read_bytes()
-        lines = data.split(b"\n")
-        assert lines[-1] == b"" or not data.endswith(b"\n")
-        return [json.loads(line) for line in lines[:-1]]
+        if self.access_log.exists():
+            with open(self.access_log, "rb") as f:
+                f.seek(self.log_read)
+                data = f.read()
+            data = data[:data.rfind(b"\n") + 1]
+            self.log_read += len(data)
+            self.log_lines += [json.loads(line) for line in data.splitlines()]
+        return self.log_lines
 
     def wait_log(self, n=1, **match):
         """Waits for n lines that have these values; returns them."""

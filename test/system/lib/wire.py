@@ -210,6 +210,10 @@ class Stream:
             raise WireError("chunk data is not followed by CRLF")
         return data
 
+    def last_chunk(self):
+        """True when the last chunk comes next, without trailers."""
+        return self.chunk() == b"" and self.line() == b""
+
     def chunked(self, into):
         parts = []
         while True:
