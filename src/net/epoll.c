@@ -137,11 +137,28 @@ static void run_receive(struct sock *s) {
                 budget -= MIN(budget, n);
                 s->ops->on_data(s, b, b->data, n);
         }
+        if (UNLIKELY((s->priv.flags & (SOCK_RECV_ON | SOCK_REGISTERED | SOCK_ENDED | SOCK_CLOSING)) == SOCK_RECV_ON)) {
+                int r = register_sock(s);
+
+                if (r < 0)
+                        sock_ended(s, r);
+        }
         sock_tell_end(s);
 }
 
 static void ep_recv_start(struct sock *s) {
-        int r = register_sock(s);
+        int r;
+
+        /*
+         * A connection that was just accepted has usually sent its request: that is read before the connection is registered, which
+         * one that ends after its first response then never needs to be.
+         */
+        if (!(s->priv.flags & (SOCK_REGISTERED | SOCK_TRIED))) {
+                s->priv.flags |= SOCK_TRIED | SOCK_READABLE;
+                sock_queue(s);
+                return;
+        }
+        r = register_sock(s);
 
         if (r < 0)
                 sock_ended(s, r);

@@ -26,6 +26,9 @@ enum {
         SOCK_HANGUP = 1u << 14,    /* an end or an error was announced: a short read is not the last one */
         SOCK_REGISTERED = 1u << 15, /* epoll */
 
+        SOCK_TRIED = 1u << 22,     /* epoll: a first receive was tried, or would be useless */
+        URING_WARM = 1u << 23,     /* had a receive: the next one is multishot */
+
         URING_RECV = 1u << 16,     /* a receive is in the kernel */
         URING_STOPPING = 1u << 17, /* and it was asked to end */
         URING_SEND = 1u << 18,     /* a send is in the kernel */

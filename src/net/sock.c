@@ -32,6 +32,7 @@ int sock_connect(struct sock *s, struct loop *l, const struct addr *to, const st
         if (to->sa.sa_family != AF_UNIX)
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         sock_init(s, l, TAKE_FD(fd), ops);
+        s->priv.flags |= SOCK_TRIED; /* the server speaks second */
         if (r == -EINPROGRESS) {
                 s->priv.flags |= SOCK_CONNECTING;
                 s->priv.flags &= ~SOCK_WRITABLE;

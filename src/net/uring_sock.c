@@ -51,7 +51,13 @@ static void recv_arm(struct sock *s) {
         }
         sqe->opcode = IORING_OP_RECV;
         sqe->fd = s->fd;
-        sqe->ioprio = IORING_RECV_MULTISHOT;
+        /*
+         * The first receive is a single one: a connection that has but one request, or a response with a long body that is spliced
+         * then, ends without an operation that has to be cancelled.
+         */
+        if (s->priv.flags & URING_WARM)
+                sqe->ioprio = IORING_RECV_MULTISHOT;
+        s->priv.flags |= URING_WARM;
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = URING_GROUP;
         s->priv.flags |= URING_RECV;
@@ -202,6 +208,7 @@ static void send_bulk(struct sock *s) {
                                 sock_queue_later(s);
                         return;
                 }
+                from->priv.flags &= ~URING_WARM; /* where one long body came from, others may come */
                 r = bulk_splice(s);
         } else {
                 r = bulk_send_file(s);

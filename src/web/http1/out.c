@@ -12,7 +12,7 @@ enum { H1_OUT_COPY_MAX = 2048, H1_OUT_TEXT_BLOCK = 4096 };
 void h1_out_init(struct h1_out *o, struct web_thread *t, struct sock *s) {
         o->thread = t;
         o->sock = s;
-        o->failed = false;
+        o->failed = o->last = false;
         assert(o->n == 0 && o->n_flying == 0);
 }
 
@@ -174,7 +174,8 @@ void h1_out_flush(struct h1_out *o) {
                 o->iov[n] = (struct iovec){(void *)(uintptr_t)o->v[n].p, o->v[n].n};
                 o->flying_bytes += o->v[n].n;
         }
-        more = n < o->n;
+        /* held back until the close that follows at once: data and FIN are one packet then */
+        more = n < o->n || o->last;
         o->n_flying = n;
         sock_send(o->sock, o->iov, (int)n, more);
 }

@@ -32,6 +32,7 @@ struct h1_out {
         size_t flying_bytes;
         struct buf *text;      /* block with room, one reference */
         size_t text_used;
+        bool last;             /* the connection's sending side ends after what is queued: the end may travel with it */
         bool failed;           /* memory ran out: nothing more is taken; what is here is sound, the message cannot be ended */
         struct iovec iov[H1_OUT_IOV];
 };

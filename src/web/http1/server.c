@@ -375,6 +375,11 @@ void h1_conn_process(struct h1_conn *c) {
                 sock_recv_stop(&c->sock);
                 return;
         }
+        if (c->state == H1_WAIT && !c->stream->x.req.keep_alive) {
+                /* its last request: nothing more is expected, and what would come is not looked at before the response is out */
+                sock_recv_stop(&c->sock);
+                return;
+        }
         if (c->state == H1_BODY && c->stream->body_deadline == 0)
                 h1_stream_await_body(c->stream);
         if (c->peer_ended) {

@@ -542,6 +542,7 @@ static void h1_stream_flush_task(struct task *t) {
                         h1_stream_finished(s);
                 return;
         }
+        s->out.last = s->x.end_sent && s->close_after && !s->cut && !s->tunnel;
         h1_out_flush(&s->out);
         if (s->write_deadline == 0) {
                 nsec_t timeout = s->generation->config->limits.write_timeout;
