@@ -47,12 +47,16 @@ struct web_process {
         const char *sandbox_missing;
         /* the generation that is being switched to, and the one that all threads serve */
         uint64_t loading;
+        struct web_config *built;       /* of it, while its servers are looked at; NULL: the engine has it */
         struct farm_set *loading_farms; /* a reference */
         struct farm_set *farms;         /* a reference; NULL: none yet */
         bool draining;
         bool done; /* leave the loop */
         int exit;
 };
+
+/* How long a generation waits for the first look at servers that nobody knows yet. */
+#define LOOK_TIME (300 * NSEC_PER_MSEC)
 
 DEFINE_CLEANUP(struct config *, config_free)
 DEFINE_CLEANUP(struct farm_set *, farm_set_unref)
@@ -172,12 +176,8 @@ static void on_listener(struct web_process *p, const struct addr *addr, const in
 static void on_switched(void *arg) {
         struct web_process *p = arg;
         uint64_t generation = p->loading;
-        int r;
 
         p->loading = 0;
-        r = farm_checker_set(p->checker, p->loading_farms);
-        if (r < 0) /* the new servers are served, but the checks are those of before: a new process sets that right */
-                give_up(p, "cannot check the servers", r);
         (void)farm_set_unref(p->farms);
         p->farms = TAKE(p->loading_farms);
         say(p, &(struct channel_message){.type = CHANNEL_APPLIED, .generation = generation});
@@ -224,6 +224,45 @@ static int switch_to(struct web_process *p, struct web_config *config, struct st
         }
         r = web_swap(p->web, config, listeners, config->n_listens, on_switched, p);
         return r;
+}
+
+static void refuse(struct web_process *p, uint64_t generation, struct strbuf *why, int error) {
+        if (why->n == 0)
+                strbuf_addf(why, "cannot load the configuration: %s", strerror(-error));
+        say(p, &(struct channel_message){
+                       .type = CHANNEL_REFUSED, .generation = generation, .text = {why->p, MIN(why->n, (size_t)8192)}});
+}
+
+/* Every server was looked at, or that took too long: the threads may have the generation. */
+static void on_looked(void *arg) {
+        CLEANUP(strbuf_deinit) struct strbuf why = STRBUF_INIT;
+        struct web_process *p = arg;
+        int r = switch_to(p, TAKE(p->built), &why);
+
+        drop_handed(p);
+        if (r >= 0)
+                return;
+        refuse(p, p->loading, &why, r);
+        p->loading = 0;
+        p->loading_farms = farm_set_unref(p->loading_farms);
+        if (p->farms && farm_checker_set(p->checker, p->farms) < 0)
+                give_up(p, "cannot go back to the checks of before", ENOMEM);
+}
+
+/* Whether no request can meet a server that is known to nobody yet: its name not looked up, its first check not made. */
+static bool servers_known(const struct farm_set *set) {
+        for (unsigned i = 0; i < set->n_farms; i++) {
+                const struct farm *f = set->farms[i];
+
+                for (unsigned k = 0; k < f->n_members; k++) {
+                        const struct server *s = f->members[k].server;
+
+                        if (server_addr_number(s) == 0 ||
+                            (f->check.kind != FARM_CHECK_NONE && server_state(s) == SERVER_UNKNOWN))
+                                return false;
+                }
+        }
+        return true;
 }
 
 static int load_texts(struct web_process *p, const struct bundle *b, struct config **ret, struct strbuf *why) {
@@ -282,11 +321,18 @@ static int load(struct web_process *p, uint64_t generation, int fd, struct strbu
                 return r;
         }
         built->generation = generation;
-        r = switch_to(p, built, why);
-        if (r < 0)
+        r = farm_checker_set(p->checker, farms);
+        if (r < 0) {
+                (void)web_config_free(built);
                 return r;
+        }
         p->loading = generation;
+        p->built = built;
         p->loading_farms = TAKE(farms);
+        if (servers_known(p->loading_farms))
+                on_looked(p);
+        else
+                farm_checker_await(p->checker, LOOK_TIME, on_looked, p);
         return 0;
 }
 
@@ -295,12 +341,11 @@ static void on_config(struct web_process *p, uint64_t generation, int fd) {
         int r;
 
         r = p->loading || p->draining ? -EBUSY : load(p, generation, fd, &why);
-        drop_handed(p);
         if (r >= 0)
                 return;
-        if (why.n == 0)
-                strbuf_addf(&why, "cannot load the configuration: %s", strerror(-r));
-        say(p, &(struct channel_message){.type = CHANNEL_REFUSED, .generation = generation, .text = {why.p, MIN(why.n, (size_t)8192)}});
+        if (!p->loading)
+                drop_handed(p);
+        refuse(p, generation, &why, r);
 }
 
 /* ── the end ───────────────────────────────────────────────────────────── */
@@ -309,6 +354,7 @@ static void on_checks_stopped(void *arg) {
         struct web_process *p = arg;
 
         p->checker = NULL;
+        (void)web_config_free(TAKE(p->built));
         p->web = web_free(p->web);
         p->access_log = access_log_free(p->access_log); /* what is in the rings is written first */
         say(p, &(struct channel_message){.type = CHANNEL_DRAINED});
