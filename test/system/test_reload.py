@@ -196,7 +196,8 @@ def test_memory_and_descriptors_stay_flat_over_applies(tenon, origin):
         t.apply(variant(origin, i % 10))
         t.get()
     until(lambda: look()[0] <= fds + 2, f"descriptors back at {fds}, are {look()[0]}")
-    assert look()[1] < memory + (8 << 20)
+    if not t.sanitized():  # a sanitizer keeps freed memory back, to notice when it is used
+        assert look()[1] < memory + (8 << 20)
 
 
 def test_killed_worker_is_replaced_and_nothing_else_is_lost(tenon, origin):

@@ -168,6 +168,10 @@ class Tenon:
         except OSError:
             return False
 
+    def sanitized(self):
+        with open(f"/proc/{self.process.pid}/maps") as maps:
+            return re.search(r"lib[at]san", maps.read()) is not None
+
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
 
