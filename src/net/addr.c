@@ -191,6 +191,25 @@ static size_t copy(char out[ADDR_TEXT_MAX], const char *text) {
         return n;
 }
 
+/* inet_ntop() goes through printf: two thousand instructions, for every new connection. */
+static size_t format_v4(const uint8_t *octets, char *out) {
+        char *p = out;
+
+        for (unsigned i = 0; i < 4; i++) {
+                unsigned v = octets[i];
+
+                if (i > 0)
+                        *p++ = '.';
+                if (v >= 100)
+                        *p++ = (char)('0' + v / 100);
+                if (v >= 10)
+                        *p++ = (char)('0' + v / 10 % 10);
+                *p++ = (char)('0' + v % 10);
+        }
+        *p = '\0';
+        return (size_t)(p - out);
+}
+
 size_t addr_format_host(const struct addr *a, char out[ADDR_TEXT_MAX]) {
         const void *v4;
 
@@ -198,7 +217,7 @@ size_t addr_format_host(const struct addr *a, char out[ADDR_TEXT_MAX]) {
                 return copy(out, "-");
         v4 = v4_of(a);
         if (v4)
-                (void)inet_ntop(AF_INET, v4, out, ADDR_TEXT_MAX);
+                return format_v4(v4, out);
         else if (a->sa.sa_family == AF_INET6)
                 (void)inet_ntop(AF_INET6, &a->in6.sin6_addr, out, ADDR_TEXT_MAX);
         else

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+
 #include "net/addr.h"
 #include "net/listen.h"
 #include "base/cleanup.h"
@@ -134,6 +136,21 @@ static void test_listen_unix(void **state) {
         assert_int_equal(rmdir(dir), 0);
 }
 
+/* Our own dotted quad is libc's, for every value of an octet in every place. */
+static void test_format_v4(void **state) {
+        for (unsigned place = 0; place < 4; place++)
+                for (unsigned v = 0; v < 256; v++) {
+                        struct addr a = {.len = sizeof(a.in4), .in4.sin_family = AF_INET};
+                        uint8_t octets[4] = {10, 200, 0, 99};
+                        char ours[ADDR_TEXT_MAX], libcs[INET_ADDRSTRLEN];
+
+                        octets[place] = (uint8_t)v;
+                        memcpy(&a.in4.sin_addr, octets, 4);
+                        assert_int_equal(addr_format_host(&a, ours), strlen(inet_ntop(AF_INET, octets, libcs, sizeof(libcs))));
+                        assert_string_equal(ours, libcs);
+                }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trip),
@@ -141,6 +158,7 @@ int main(void) {
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_listen),
                 cmocka_unit_test(test_listen_unix),
+                cmocka_unit_test(test_format_v4),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
