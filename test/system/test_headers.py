@@ -177,3 +177,21 @@ def test_http10_request_without_host_gets_one(web):
         c.send(request(path="/seen", minor=0, host=None))
         assert c.response().status == 200
     assert len(web.origin.requests_to("/seen")[-1].headers.all("host")) == 1
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE"])
+def test_max_forwards_counts_down_and_ends_here(web, method):
+    """RFC 9110 7.6.2"""
+    with web.client() as c:
+        c.send(request(method, "/hops", headers=["Max-Forwards: 3"]))
+        assert c.response(method).status == 200
+        assert web.origin.requests_to("/hops")[-1].headers.get("max-forwards") == "2"
+        n = len(web.origin.requests_to("/hops"))
+        c.send(request(method, "/hops", headers=["Max-Forwards: 0"]))
+        r = c.response(method)
+        assert r.status == (204 if method == "OPTIONS" else 405) and "GET" in r.headers.get("allow")
+        assert len(web.origin.requests_to("/hops")) == n
+
+
+def test_max_forwards_means_nothing_for_get(web):
+    assert seen(web, headers=["Max-Forwards: 0"]).headers.get("max-forwards") == "0"

@@ -456,9 +456,27 @@ static const struct h1_upstream_user_ops proxy_upstream_ops = {
 
 /* ── the handler ───────────────────────────────────────────────────────── */
 
-static void proxy_start(struct exchange *x) {
-        struct proxy *p = arena_zalloc(x->arena, sizeof(*p));
+/* The client's last stop is this proxy: it gets what we say of ourselves. */
+static void proxy_answer_last_hop(struct exchange *x) {
+        const struct http_field allow = {
+                .name = STR("Allow"), .value = STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"), .id = HTTP_FIELD_ALLOW};
 
+        x->handler = NULL;
+        if (x->req.method == HTTP_OPTIONS)
+                exchange_reply(x, 204, &allow, 1, (struct str){NULL, 0});
+        else
+                exchange_reply(x, 405, &allow, 1, STR("TRACE ends here, and is not answered"));
+}
+
+static void proxy_start(struct exchange *x) {
+        struct proxy *p;
+        uint64_t hops;
+
+        if (proxy_max_forwards(x, &hops) && hops == 0) {
+                proxy_answer_last_hop(x);
+                return;
+        }
+        p = arena_zalloc(x->arena, sizeof(*p));
         if (!p) {
                 x->handler = NULL;
                 exchange_fail(x, 500, EXCHANGE_END_PROXY_LIMIT, "out of memory");

@@ -25,6 +25,7 @@ struct proxy_head {
         bool absolute;  /* the target named the authority: Host is written anew (RFC 9112 3.2.2) */
         bool trusted;   /* the client is a proxy whose word counts */
         bool host_seen;
+        uint64_t max_forwards; /* what the client allows, when the method makes it count; else 0 */
 };
 
 /* Fields that do not pass as they are. */
@@ -42,6 +43,8 @@ static bool proxy_drops(const struct proxy_head *h, const struct http_field *f) 
         case HTTP_FIELD_X_FORWARDED_FOR:
         case HTTP_FIELD_HTTP2_SETTINGS:
                 return true;
+        case HTTP_FIELD_MAX_FORWARDS:
+                return h->max_forwards > 0;
         case HTTP_FIELD_HOST:
                 return h->absolute;
         case HTTP_FIELD_EXPECT:
@@ -98,6 +101,15 @@ static char *proxy_put_forwarded(char *p, const struct proxy_head *h) {
         return PUT(p, "\r\n");
 }
 
+bool proxy_max_forwards(const struct exchange *x, uint64_t *ret) {
+        const struct http_field *f;
+
+        if (x->req.method != HTTP_TRACE && x->req.method != HTTP_OPTIONS)
+                return false;
+        f = http_fields_find(&x->req.fields, HTTP_FIELD_MAX_FORWARDS);
+        return f && str_to_u64(f->value, ret) == 0;
+}
+
 static size_t proxy_head_size(const struct exchange *x) {
         size_t n = 512 + ADDR_TEXT_MAX + x->req.method_text.n + x->path.n + x->req.query.n + 2 * x->req.authority.n;
 
@@ -125,6 +137,8 @@ void proxy_compose(struct proxy *proxy) {
 
         if (!room)
                 return;
+        if (!proxy_max_forwards(x, &h.max_forwards))
+                h.max_forwards = 0;
         p = put(p, x->req.method_text);
         *p++ = ' ';
         p = put(p, x->path);
@@ -150,6 +164,11 @@ void proxy_compose(struct proxy *proxy) {
         p = x->req.minor == 0 ? PUT(p, "Via: 1.0 tenon\r\n") : PUT(p, "Via: 1.1 tenon\r\n");
         if (x->websocket)
                 p = PUT(p, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        if (h.max_forwards > 0) {
+                p = PUT(p, "Max-Forwards: ");
+                p += format_u64(p, h.max_forwards - 1);
+                p = PUT(p, "\r\n");
+        }
         if (x->req.framing == HTTP_BODY_CHUNKED) {
                 p = PUT(p, "Transfer-Encoding: chunked\r\n");
         } else if (x->req.framing == HTTP_BODY_LENGTH) {

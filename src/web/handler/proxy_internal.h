@@ -58,5 +58,7 @@ struct proxy {
         const char *last_why;
 };
 
+/* How many more proxies a TRACE or OPTIONS may pass (RFC 9110 7.6.2). False: it does not say. */
+bool proxy_max_forwards(const struct exchange *x, uint64_t *ret);
 /* Writes request line and fields into u->out. */
 void proxy_compose(struct proxy *p);
