@@ -235,8 +235,10 @@ static unsigned web_max_conns(uint64_t limit) {
 
         if (limit != UINT64_MAX)
                 return (unsigned)MIN(limit, (uint64_t)UINT32_MAX);
-        if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur <= 2 * WEB_FD_RESERVE)
+        if (getrlimit(RLIMIT_NOFILE, &r) < 0)
                 return 256;
+        if (r.rlim_cur <= 2 * WEB_FD_RESERVE)
+                return MAX((unsigned)r.rlim_cur / 8, 1u);
         /* a client may need a server's connection too */
         return (unsigned)MIN((r.rlim_cur - WEB_FD_RESERVE) / 2, (rlim_t)UINT32_MAX);
 }
@@ -259,6 +261,10 @@ int web_thread_swap(struct web_thread *t, struct thread_generation *g, const int
         LIST_FOREACH(p, &t->ports, link)
                 if (!p->hosts)
                         web_port_stop(p);
+        for (struct list *l = t->conns.next, *next; l != &t->conns; l = next) {
+                next = l->next;
+                h1_conn_port_checked(h1_conn_of_link(l));
+        }
         upstream_pools_trim(t, config);
         if (old)
                 thread_generation_unref(old);

@@ -108,7 +108,7 @@ void h1_conn_stream_done(struct h1_conn *c, bool keep) {
         h1_stream_free(c->stream);
         c->stream = NULL;
         c->served = true;
-        if (keep && !c->peer_ended && !c->thread->draining) {
+        if (keep && !c->peer_ended && !c->thread->draining && c->port->hosts) {
                 h1_conn_idle(c);
                 h1_conn_process(c);
         } else if (keep && c->peer_ended && c->pending.n > 0) {
@@ -124,6 +124,11 @@ void h1_conn_stream_done(struct h1_conn *c, bool keep) {
 void h1_conn_drain(struct h1_conn *c) {
         if (c->state == H1_HEAD && !c->acc)
                 h1_conn_close(c);
+}
+
+void h1_conn_port_checked(struct h1_conn *c) {
+        if (!c->port->hosts)
+                h1_conn_drain(c);
 }
 
 void h1_conn_cut(struct h1_conn *c) {

@@ -16,6 +16,8 @@ struct web_thread;
 void h1_conn_accept(struct web_thread *t, struct web_port *port, int fd, const struct addr *peer);
 /* The thread drains: an idle connection is closed, a busy one after its response. */
 void h1_conn_drain(struct h1_conn *c);
+/* The same for this connection alone when nothing listens any more where it came from. */
+void h1_conn_port_checked(struct h1_conn *c);
 /* The deadline of the drain is over. */
 void h1_conn_cut(struct h1_conn *c);
 struct h1_conn *h1_conn_of_link(struct list *link);
