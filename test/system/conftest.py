@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -82,6 +83,15 @@ def origins(request):
 @pytest.fixture
 def origin(origins):
     return origins()
+
+
+@pytest.fixture
+def public_folder():
+    """A folder that a worker without privileges can read, too."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="tenon-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

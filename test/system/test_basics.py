@@ -527,3 +527,94 @@ def test_date_and_server_fields(web):
     web.origin.on("/d", lambda conn, req: conn.reply(200, b"", ["Date: Thu, 01 Jan 1970 00:00:00 GMT", "Server: mine"]))
     r = web.get("/d")
     assert r.headers.get("date") == "Thu, 01 Jan 1970 00:00:00 GMT" and r.headers.get("server") == "mine"
+
+
+def test_nothing_is_read_after_a_request_that_closes(web):
+    with web.client() as c:
+        c.send(request(path="/last", headers=["Connection: close"]) + request(path="/ignored"))
+        r = c.response()
+        assert r.status == 200 and "close" in r.headers.tokens("connection")
+        assert c.expect_end() in ("eof", "reset")
+    assert not web.origin.requests_to("/ignored")
+
+
+def test_pipelined_http10_requests(web):
+    with web.client() as c:
+        c.send(request(path="/1", minor=0, headers=["Connection: keep-alive"]) + request(path="/2", minor=0))
+        assert c.response().status == 200 and c.response().status == 200
+        assert c.expect_end() == "eof"
+
+
+def test_half_closed_client_gets_all_its_pipelined_answers(web):
+    with web.client() as c:
+        c.send(b"".join(request(path=f"/{i}") for i in range(20)))
+        c.half_close()
+        for _ in range(20):
+            assert c.response().status == 200
+        assert c.expect_end() == "eof"
+
+
+def test_pipelining_without_reading_is_bounded(tenon, origin):
+    """100,000 requests whose answers nobody takes: tenon stops reading."""
+    origin.default = lambda conn, req: conn.reply(200, b"x" * 10_000)
+    t = tenon(proxy(origin))
+    t.get()
+    before = t.memory()
+    raw = request() * 1000
+    with t.client(rcvbuf=4096, timeout=1) as c:
+        with pytest.raises(TimeoutError):
+            for _ in range(1000):
+                c.send(raw)
+        assert t.memory() - before < 16 << 20
+        assert len(origin.requests) < 20_000
+    assert t.get().status == 200
+
+
+def test_head_of_a_chunked_resource(web):
+    web.origin.on("/h", lambda conn, req: conn.send(response(length=False, headers=[CHUNKED, "ETag: \"x\""])))
+    with web.client() as c:
+        for _ in range(3):
+            r = c.get("/h", method="HEAD")
+            assert r.status == 200 and r.headers.get("etag") == '"x"'
+        assert c.get("/").body == b"origin"
+
+
+def test_large_response_head_passes(web):
+    fields = [f"X-{i}: {'v' * 1000}" for i in range(50)]
+    web.origin.on("/big", lambda conn, req: conn.reply(200, b"ok", fields))
+    with web.client() as c:
+        for _ in range(3):
+            r = c.get("/big")
+            assert r.body == b"ok" and len([n for n, _ in r.headers if n.startswith(b"X-")]) == 50
+
+
+def test_server_that_says_close_but_stays_is_left(web):
+    conns = []
+
+    def script(conn, req):
+        conns.append(conn)
+        del conn.requests[:-1]
+        conn.reply(200, b"bye", ["Connection: close"])
+
+    web.origin.on("/bye", script)
+    with web.client() as c:
+        assert c.get("/bye").body == b"bye"
+        assert c.get("/next").body == b"origin"
+    until(lambda: conns[0].ended, "the end of the connection")
+    assert len(conns[0].requests) == 1
+
+
+def test_log_counts_the_bytes_of_bodies(web):
+    data = bytes(5 << 20)
+    web.origin.on("/bytes-down", lambda conn, req: conn.reply(200, data))
+    web.origin.on("/bytes-chunked", lambda conn, req: conn.send(response(length=False, headers=[CHUNKED]) + chunk(data) + b"0\r\n\r\n"))
+    web.origin.on("/bytes-up", lambda conn, req: conn.reply(200, str(len(conn.body(req)))))
+    with web.client() as c:
+        c.get("/bytes-down")
+        c.get("/bytes-chunked")
+        c.send(request("POST", "/bytes-up", body=data))
+        c.response()
+    assert web.wait_log(path="/bytes-down")[0]["bytes_out"] == len(data)
+    assert web.wait_log(path="/bytes-chunked")[0]["bytes_out"] == len(data)
+    e = web.wait_log(path="/bytes-up")[0]
+    assert e["bytes_in"] == len(data) and e["bytes_out"] == 7

@@ -414,3 +414,28 @@ def test_connections_beyond_the_limit_are_refused(tenon, origin):
     until(lambda: t.metrics().sum("tenon_connections") == 9, "nine connections")
     assert t.get().status == 200
     assert first[0].get().status == 200
+
+
+def test_flood_of_connections_with_few_descriptors(tenon, origin):
+    """More connections than descriptors: some are refused, none hangs the others, and it is over when they leave."""
+    t = tenon(proxy(origin))
+    t.stop()
+    t.prefix = ["prlimit", "--nofile=200:200"]
+    t.start()
+    assert t.get().status == 200
+    clients = []
+    for _ in range(300):
+        c = t.client(timeout=5)
+        c.send(request())
+        clients.append(c)
+    answered = 0
+    for c in clients:
+        try:
+            answered += c.response().status == 200
+        except (Ended, OSError):
+            pass
+    assert answered >= 20
+    for c in clients:
+        c.close()
+    until(lambda: t.get().status == 200, "service as before")
+    assert t.status()["worker"]["restarts"] == 0

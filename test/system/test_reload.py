@@ -101,9 +101,54 @@ def test_listener_is_added_and_removed(tenon, origin):
         with Client(second) as c:
             assert c.get("/x").body == b"/x"
             t.apply(variant(origin, 2))
+            assert c.expect_end(timeout=5) == "eof"
         until(lambda: refused(second), "the second address to refuse")
         assert kept.get().status == 200
     assert t.get("/y").body == b"/y"
+
+
+def test_response_in_flight_outlives_its_listener(tenon, origin):
+    go = threading.Event()
+    origin.on("/long", lambda conn, req: (conn.send(response(length=False, headers=[CHUNKED]) + chunk(b"first")), go.wait(3 * DEADLINE), conn.send(chunk(b"last") + b"0\r\n\r\n")))
+    t = tenon(proxy(origin))
+    second = f"{t.ip}:{free_port(t.ip)}"
+    t.apply({**proxy(origin), "listen": [t.address, second]})
+    with Client(second) as c:
+        c.send(request(path="/long"))
+        assert c.head().status == 200 and c.chunk() == b"first"
+        t.apply(proxy(origin))
+        until(lambda: refused(second), "the second address to refuse")
+        go.set()
+        assert c.chunk() == b"last" and c.last_chunk()
+        assert c.expect_end(timeout=5) == "eof"
+
+
+def test_connections_to_a_server_that_is_gone_are_closed(tenon, origins):
+    a, b = origins("a"), origins("b")
+    t = tenon(proxy(a))
+    t.get()
+    t.apply(proxy(b))
+    assert t.get().body == b"b"
+    until(lambda: all(c.ended for c in a.connections), "the end of the idle connections")
+
+
+@pytest.mark.parametrize("change", [{"threads": 1}, {"io": "auto"}, {"admin": {"listen": ["127.0.0.1"], "port": 1}}])
+def test_what_needs_a_new_start_is_said(tenon, origin, change):
+    t = tenon(proxy(origin))
+    r = t.apply({**proxy(origin), **change}, code=None)
+    assert "start" in r.out + r.err, r
+    assert t.get().status == 200
+    assert t.status()["worker"]["threads"] == 2
+
+
+def test_diff_says_what_apply_would_do_and_does_nothing(tenon, origin):
+    t = tenon(variant(origin, 0))
+    generation = t.status()["generation"]
+    file = t.write(variant(origin, 1))
+    r = t.command("diff", file)
+    assert "weight" in r.out and "/unused/1/" in r.out, r
+    assert t.status()["generation"] == generation
+    assert t.get("/unused/1/").body != b"generation 1"
 
 
 def refused(address):
@@ -112,6 +157,8 @@ def refused(address):
             return False
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # in the last moment: ask again
 
 
 def test_address_in_use_is_refused_and_the_old_one_lives(tenon, origin, origins):

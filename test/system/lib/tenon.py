@@ -119,6 +119,7 @@ class Tenon:
         self.threads = threads
         self.args = args
         self.process = None
+        self.prefix = []  # words in front of the command: a wrapper
         self.log_read = 0
         self.log_lines = []
         if config is not None:
@@ -154,8 +155,8 @@ class Tenon:
     def start(self, ready=True):
         args = self.args if self.args is not None else ["run", str(self.file)]
         with open(self.stderr_file, "ab") as err, open(self.dir / "stdout", "ab") as out:
-            self.process = subprocess.Popen([str(BINARY), *args, "--socket", str(self.socket)], stdin=subprocess.DEVNULL, stdout=out,
-                                            stderr=err, cwd=self.dir, env=environment())
+            self.process = subprocess.Popen([*self.prefix, str(BINARY), *args, "--socket", str(self.socket)], stdin=subprocess.DEVNULL,
+                                            stdout=out, stderr=err, cwd=self.dir, env=environment())
         if ready:
             until(self.is_ready, f"readiness\n{self.stderr}")
         return self
