@@ -4,8 +4,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,8 +71,8 @@ int engine_swap_begin(struct engine *e, const char *text) {
         strbuf_addf(&all, "version: 1\nlisten: [\"127.0.0.1:%u\"]\n%s", e->port, text);
         config = load(strbuf_z(&all));
         strbuf_deinit(&all);
-        assert_true(web_config_declare(config_root(config), e->counters) >= 0);
-        assert_true(farm_set_declare(config_root(config), e->counters) >= 0);
+        assert_true(web_config_declare(config_root(config), e->region) >= 0);
+        assert_true(farm_set_declare(config_root(config), e->region) >= 0);
         r = farm_set_build(&farms, config_root(config), e->counters, e->farms, &why);
         assert_int_equal(r, 0);
         (void)farm_set_ref(farms);
@@ -131,8 +134,10 @@ void engine_start(struct engine *e, enum loop_backend io, unsigned n_threads, co
 
         *e = (struct engine){.io = io, .n_threads = n_threads};
         assert_int_equal(loop_new(&e->control, &(struct loop_options){.backend = LOOP_EPOLL}, &why), 0);
-        assert_int_equal(counters_new(&e->counters, n_threads, 64), 0);
-        assert_true(counters_add(e->counters, COUNTERS_WORKER, STR(""), WORKER_N_WORDS) >= 0);
+        assert_int_equal(counters_new(&e->region, n_threads, 64), 0);
+        assert_true(counters_add(e->region, COUNTERS_WORKER, STR(""), WORKER_N_WORDS) >= 0);
+        /* as in life: who adds objects is not who counts */
+        assert_int_equal(counters_open(&e->counters, counters_fd(e->region)), 0);
         e->log_fd = memfd_create("log", MFD_CLOEXEC);
         log.counters = e->counters;
         log.fd = fcntl(e->log_fd, F_DUPFD_CLOEXEC, 3);
@@ -213,6 +218,7 @@ char *engine_stop(struct engine *e) {
         assert_true(ends <= n_lines);
         assert_int_equal(engine_worker(e, WORKER_LOG_LINES), n_lines);
         e->counters = counters_free(e->counters);
+        e->region = counters_free(e->region);
         e->control = loop_free(e->control);
         for (unsigned i = 0; i < e->n_threads; i++)
                 (void)close(e->fds[i]);
@@ -277,10 +283,12 @@ void engine_await_server(struct engine *e, const char *name, unsigned word, uint
 
 static int patient(int fd) {
         const struct timeval t = {.tv_sec = PATIENCE_SECONDS};
+        const int one = 1;
 
         assert_true(fd >= 0);
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)), 0);
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)), 0);
+        assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
         return fd;
 }
 
@@ -490,6 +498,15 @@ void raw_expect_chunked(int fd, uint64_t n) {
                         break;
         }
         assert_int_equal(at, n);
+}
+
+void raw_await_read(int fd) {
+        int n = 1;
+
+        for (unsigned i = 0; n > 0 && i < 5; i++) {
+                assert_int_equal(ioctl(fd, SIOCOUTQ, &n), 0);
+                (void)poll(NULL, 0, 1);
+        }
 }
 
 uint64_t raw_send_pattern_until_full(int fd, uint64_t from, uint64_t n) {

@@ -31,7 +31,7 @@ struct web_listener;
 
 struct engine {
         struct loop *control;
-        struct counters *counters;
+        struct counters *counters, *region; /* the same, the agent's side of it */
         struct access_log *log;
         struct web *web;
         struct farm_set *farms;
@@ -102,6 +102,9 @@ void raw_send_pattern(int fd, uint64_t from, uint64_t n);
 void raw_expect_pattern(int fd, uint64_t from, uint64_t n);
 /* The whole of a chunked body of n such bytes. */
 void raw_expect_chunked(int fd, uint64_t n);
+/* Gives the other side of fd time to take what was sent as a segment of its own: at best, a test must not
+ * rely on it. */
+void raw_await_read(int fd);
 /* Sends as long as the other side takes something within a quarter of a second, and is there; returns how
  * much it took. */
 uint64_t raw_send_pattern_until_full(int fd, uint64_t from, uint64_t n);
