@@ -95,7 +95,7 @@ int engine_swap_begin(struct engine *e, const char *text) {
         return 0;
 }
 
-static void swap_text(struct engine *e, const char *format, va_list ap) {
+static void PRINTF_LIKE(2, 0) swap_text(struct engine *e, const char *format, va_list ap) {
         struct strbuf text = STRBUF_INIT;
 
         strbuf_addv(&text, format, ap);
