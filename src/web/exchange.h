@@ -77,7 +77,7 @@ struct exchange_head {
         uint64_t content_length;         /* with BODY_LENGTH; also what HEAD or 304 would have had */
         const struct http_field *fields; /* those with hop_by_hop set are left out; borrowed during the call */
         unsigned n_fields;
-        struct str raw;                  /* not empty: the fields' own lines, one after the other in one buffer, each ended by CRLF:
+        struct str lines;                /* not empty: what the fields were read from (struct http_fields):
                                             what is passed on unchanged is then copied whole instead of put together again */
         struct str reason;               /* empty: the standard phrase */
         bool close;                      /* end the client's connection after this response */

@@ -204,7 +204,7 @@ static void send_whole(struct exchange *x, struct folder_send *s, unsigned statu
                 .content_length = f->size,
                 .fields = f->fields,
                 .n_fields = status == 200 ? f->n_fields : 1,
-                .raw = status == 200 ? f->field_lines : (struct str){0},
+                .lines = status == 200 ? f->field_lines : (struct str){0},
         };
 
         exchange_respond(x, &head);

@@ -72,43 +72,10 @@ static bool proxy_may_repeat(const struct proxy *p) {
 
 /* ── towards the server ────────────────────────────────────────────────── */
 
-static void proxy_chunk(struct h1_out *o, struct slice s) {
-        char head[20];
-        int n = snprintf(head, sizeof(head), "%zx\r\n", s.n);
-
-        h1_out_text(o, head, (size_t)n);
-        h1_out_slice(o, s);
-        h1_out_text(o, "\r\n", 2);
-}
-
-static void proxy_end_chunks(struct h1_out *o, const struct http_fields *trailers) {
-        h1_out_text(o, "0\r\n", 3);
-        for (unsigned i = 0; trailers && i < trailers->n; i++) {
-                const struct http_field *f = &trailers->v[i];
-
-                h1_out_text(o, f->name.p, f->name.n);
-                h1_out_text(o, ": ", 2);
-                h1_out_text(o, f->value.p, f->value.n);
-                h1_out_text(o, "\r\n", 2);
-        }
-        h1_out_text(o, "\r\n", 2);
-}
-
 /* Takes the reference. */
 static void proxy_put_body(struct proxy *p, struct slice data, bool end) {
-        struct exchange *x = p->x;
-        struct h1_out *o = &p->u->out;
-
-        if (x->req.framing != HTTP_BODY_CHUNKED)
-                h1_out_slice(o, data);
-        else if (data.n > 0)
-                proxy_chunk(o, data);
-        else
-                buf_unref(data.buf);
-        if (end && x->req.framing == HTTP_BODY_CHUNKED)
-                proxy_end_chunks(o, x->stream->request_trailers(x));
         p->body_taken = true;
-        h1_upstream_flush(p->u, end);
+        h1_upstream_send_body(p->u, data, end, end ? p->x->stream->request_trailers(p->x) : NULL);
 }
 
 /* A reference, or a copy of what is small: receive buffers are few, and a client that sends single bytes must not hold many. */
@@ -149,16 +116,11 @@ static void proxy_hold(struct proxy *p, struct slice data) {
 static void proxy_send_request(struct proxy *p) {
         struct exchange *x = p->x;
 
-        p->u->method = x->req.method;
-        p->u->upgrade = x->websocket;
         h1_upstream_times(p->u, p->conf->first_byte_timeout, p->conf->idle_timeout);
         p->at_sent = loop_now(x->thread->loop);
-        proxy_compose(p);
-        if (x->req.framing == HTTP_BODY_NONE || (x->req.framing == HTTP_BODY_LENGTH && x->req.content_length == 0)) {
-                h1_upstream_flush(p->u, true);
+        proxy_send_head(p);
+        if (x->req.framing == HTTP_BODY_NONE || (x->req.framing == HTTP_BODY_LENGTH && x->req.content_length == 0))
                 return;
-        }
-        h1_upstream_flush(p->u, false);
         if (p->body_taken) {
                 /* a second try: what was held, then what is still to come */
                 for (unsigned i = 0; i < p->n_held; i++)
@@ -223,11 +185,11 @@ static void proxy_on_body(struct exchange *x, struct slice data, bool end) {
         if (!p->tunnel)
                 proxy_hold(p, data);
         proxy_put_body(p, data, end && !p->tunnel);
-        if (end && p->tunnel && p->u->out.n == 0) {
+        if (end && p->tunnel && h1_upstream_queued(p->u) == 0) {
                 proxy_close_tunnel(p);
                 return;
         }
-        if (!end && p->u->out.bytes > PROXY_QUEUE_HIGH)
+        if (!end && h1_upstream_queued(p->u) > PROXY_QUEUE_HIGH)
                 exchange_body_stop(x);
 }
 
@@ -360,9 +322,9 @@ static bool proxy_retries_status(struct proxy *p, unsigned status) {
         return true;
 }
 
-static void proxy_interim(struct proxy *p, const struct http_response *res, struct str raw) {
+static void proxy_interim(struct proxy *p, const struct http_response *res) {
         const struct exchange_head head = {
-                .status = res->status, .fields = res->fields.v, .n_fields = res->fields.n, .raw = raw, .reason = res->reason};
+                .status = res->status, .fields = res->fields.v, .n_fields = res->fields.n, .lines = res->fields.lines, .reason = res->reason};
 
         if (res->status == 100)
                 proxy_continue(p);
@@ -370,7 +332,7 @@ static void proxy_interim(struct proxy *p, const struct http_response *res, stru
                 exchange_respond(p->x, &head);
 }
 
-static void proxy_on_head(void *user, const struct http_response *res, struct str raw) {
+static void proxy_on_head(void *user, const struct http_response *res) {
         struct proxy *p = user;
         struct exchange *x = p->x;
         struct exchange_head head = {
@@ -379,12 +341,12 @@ static void proxy_on_head(void *user, const struct http_response *res, struct st
                 .content_length = res->content_length,
                 .fields = res->fields.v,
                 .n_fields = res->fields.n,
-                .raw = raw,
+                .lines = res->fields.lines,
                 .reason = res->reason,
         };
 
         if (res->status < 200 && res->status != 101) {
-                proxy_interim(p, res, raw);
+                proxy_interim(p, res);
                 return;
         }
         timer_stop(x->thread->loop, &p->await_continue);

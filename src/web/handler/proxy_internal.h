@@ -60,5 +60,5 @@ struct proxy {
 
 /* How many more proxies a TRACE or OPTIONS may pass (RFC 9110 7.6.2). False: it does not say. */
 bool proxy_max_forwards(const struct exchange *x, uint64_t *ret);
-/* Writes request line and fields into u->out. */
-void proxy_compose(struct proxy *p);
+/* Has u send the head of the request. */
+void proxy_send_head(struct proxy *p);

@@ -115,13 +115,13 @@ static void fake_send_head(struct exchange *x, const struct exchange_head *h) {
                 strbuf_addf(&a->fields, "%.*s: %.*s\n", STR_FMT(f->name), STR_FMT(f->value));
                 assert_int_equal(f->id, http_field_lookup(f->name));
         }
-        if (h->raw.p) { /* says the same */
+        if (h->lines.p) { /* says the same */
                 struct strbuf raw = STRBUF_INIT;
 
                 for (unsigned i = 0; i < h->n_fields; i++)
                         strbuf_addf(&raw, "%.*s: %.*s\r\n", STR_FMT(h->fields[i].name),
                                     STR_FMT(h->fields[i].value));
-                assert_true(str_eq(h->raw, (struct str){raw.p, raw.n}));
+                assert_true(str_eq(h->lines, (struct str){raw.p, raw.n}));
                 strbuf_deinit(&raw);
         }
 }

@@ -159,6 +159,7 @@ struct http_fields {
         struct http_field *v; /* caller's array */
         unsigned n;
         unsigned max;
+        struct str lines; /* what they were read from: their lines, one after the other, each with its CRLF; empty: made otherwise */
 };
 
 struct http_request {

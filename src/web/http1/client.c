@@ -373,7 +373,6 @@ static bool h1_upstream_head(struct h1_upstream *u) {
         enum http1_reject why = HTTP1_REJECT_NONE;
         static const struct http1_limits limits = {8192, 65536, WEB_RESPONSE_FIELDS, 8192, 4096};
         struct buf *hold;
-        struct str raw = {0};
         const char *p;
         ssize_t n;
 
@@ -401,8 +400,6 @@ static bool h1_upstream_head(struct h1_upstream *u) {
                 u->acc = NULL;
                 u->acc_n = 0;
         }
-        if (res.fields.n > 0)
-                raw = (struct str){res.fields.v[0].name.p, (size_t)(p + n - 2 - res.fields.v[0].name.p)};
         if (res.status >= 200 || res.status == 101) {
                 u->state = U_BODY;
                 u->keep = res.keep_alive && !u->send_failed && res.status != 101;
@@ -412,7 +409,7 @@ static bool h1_upstream_head(struct h1_upstream *u) {
                         u->request_done = false; /* what the client sends now is part of it */
                 h1_upstream_deadline(u, from_now(u, u->idle));
         }
-        u->ops->on_head(u->user, &res, raw);
+        u->ops->on_head(u->user, &res);
         buf_unref(hold);
         if (u->state == U_BODY && u->body.ended) {
                 h1_upstream_complete(u);

@@ -36,7 +36,7 @@ struct h1_upstream_user_ops {
         /* A new connection stands. Pooled ones are ready when h1_upstream_get() returns (u->reused). */
         void (*on_ready)(void *user);
         /* A response head, interim ones (1xx) included; res and its slices live during the call only. */
-        void (*on_head)(void *user, const struct http_response *res, struct str raw);
+        void (*on_head)(void *user, const struct http_response *res);
         /* The slice's reference is the user's. */
         void (*on_data)(void *user, struct slice data);
         /* The response is complete. trailers: may be NULL, live during the call. */
@@ -73,7 +73,8 @@ struct h1_upstream {
         uint8_t state;
         bool keep;               /* the server leaves it open after this response */
         bool reused;
-        bool upgrade;            /* the request asks for 101; set by the user before the first flush */
+        bool upgrade;            /* the request asks for 101 */
+        bool chunked;            /* the request body is */
         bool send_failed;        /* the server takes no more; what it said before may still come */
         bool request_done;       /* the request was composed to its end */
         bool paused;
@@ -84,6 +85,26 @@ struct h1_upstream {
 /* A connection to s, from the pool or new. fresh: never a pooled one. NULL: none can be made (no memory, no address). */
 struct h1_upstream *h1_upstream_get(struct web_thread *t, struct server *s, const struct farm_settings *settings, bool fresh,
                                     const struct h1_upstream_user_ops *ops, void *user);
+/* A request as the user wants it. */
+struct h1_request_head {
+        enum http_method number;
+        struct str method;
+        struct str path;
+        struct str query;                 /* p is NULL: none */
+        const struct http_fields *fields; /* those with hop_by_hop set are left out */
+        const struct http_field *extra;   /* follow them */
+        unsigned n_extra;
+        enum http_framing framing;
+        uint64_t content_length;
+        bool upgrade;                     /* asks for 101 and WebSocket */
+};
+
+/* Composes the head; it leaves at the end of the round. A request without a body ends with it. */
+void h1_upstream_send_head(struct h1_upstream *u, const struct h1_request_head *head);
+/* A piece of the body, the reference is taken; `end`: the last (n may be 0), with the trailers of a chunked one (may be NULL). */
+void h1_upstream_send_body(struct h1_upstream *u, struct slice data, bool end, const struct http_fields *trailers);
+/* Bytes that wait to be sent. */
+size_t h1_upstream_queued(const struct h1_upstream *u);
 /* What is in u->out is sent at the end of the round. `done`: the request ends with it; the time for the response starts when it left. */
 void h1_upstream_flush(struct h1_upstream *u, bool done);
 /* The times of this request; called before the first flush. */

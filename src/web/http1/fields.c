@@ -266,6 +266,10 @@ int http1_field_section(struct http1_cursor *c, struct http1_head *h, struct htt
                 }
                 fields->n++;
         }
+        if (fields->n > 0)
+                fields->lines = (struct str){fields->v[0].name.p, (size_t)(c->p - fields->v[0].name.p)};
+        else
+                fields->lines = (struct str){NULL, 0};
         r = http1_line_end(c, HTTP1_REJECT_FIELD_NAME);
         if (r <= 0)
                 return r;

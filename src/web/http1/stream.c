@@ -11,6 +11,7 @@
 
 #include "web/http1/server_internal.h"
 #include "web/http1/server.h"
+#include "web/http1/write.h"
 
 enum {
         H1_STREAMS_KEPT = 1024,    /* per thread */
@@ -163,62 +164,18 @@ void h1_stream_refuse(struct h1_stream *s, unsigned status, const char *why) {
 
 /* ── composing ─────────────────────────────────────────────────────────── */
 
-static char *put(char *p, struct str s) {
-        memcpy(p, s.p, s.n);
-        return p + s.n;
-}
-
-#define PUT(p, literal) put(p, STR(literal))
-
-static bool h1_field_is_ours(const struct http_field *f) {
-        return f->hop_by_hop || f->id == HTTP_FIELD_CONTENT_LENGTH || f->id == HTTP_FIELD_TRANSFER_ENCODING ||
-               f->id == HTTP_FIELD_CONNECTION || f->id == HTTP_FIELD_KEEP_ALIVE;
-}
-
-/* The fields that pass; whole runs of untouched lines when they lie in one buffer. Sets *ret_date when there is a Date. */
-static char *h1_put_fields(char *p, const struct exchange_head *h, bool *ret_date) {
-        const char *raw_end = h->raw.p ? h->raw.p + h->raw.n : NULL;
-
-        for (unsigned i = 0; i < h->n_fields; i++) {
-                const struct http_field *f = &h->fields[i];
-                unsigned first = i;
-                const char *end;
-
-                if (h1_field_is_ours(f))
-                        continue;
-                if (!raw_end) {
-                        *ret_date |= f->id == HTTP_FIELD_DATE;
-                        p = put(p, f->name);
-                        p = PUT(p, ": ");
-                        p = put(p, f->value);
-                        p = PUT(p, "\r\n");
-                        continue;
-                }
-                for (; i < h->n_fields && !h1_field_is_ours(&h->fields[i]); i++)
-                        *ret_date |= h->fields[i].id == HTTP_FIELD_DATE;
-                end = i < h->n_fields ? h->fields[i].name.p : raw_end;
-                p = put(p, (struct str){h->fields[first].name.p, (size_t)(end - h->fields[first].name.p)});
-        }
-        return p;
-}
-
 static size_t h1_head_size(const struct exchange_head *h) {
-        size_t n = 256 + h->reason.n + h->raw.n;
-
-        if (!h->raw.p)
-                for (unsigned i = 0; i < h->n_fields; i++)
-                        n += h->fields[i].name.n + h->fields[i].value.n + 4;
-        return n;
+        return 256 + h->reason.n + h1_fields_size(h->fields, h->n_fields, h->lines);
 }
 
 static char *h1_put_status(char *p, const struct exchange_head *h) {
-        p = PUT(p, "HTTP/1.1 ");
+        p = H1_PUT(p, "HTTP/1.1 ");
         *p++ = (char)('0' + h->status / 100);
         *p++ = (char)('0' + h->status / 10 % 10);
         *p++ = (char)('0' + h->status % 10);
         *p++ = ' ';
-        p = put(p, h->reason.n > 0 ? h->reason : http_status_text(h->status));
-        return PUT(p, "\r\n");
+        p = h1_put(p, h->reason.n > 0 ? h->reason : http_status_text(h->status));
+        return H1_PUT(p, "\r\n");
 }
 
 static void h1_stream_flush_soon(struct h1_stream *s) {
@@ -241,8 +198,8 @@ static void h1_send_interim(struct h1_stream *s, const struct exchange_head *h) 
         if (!room)
                 return;
         p = h1_put_status(p, h);
-        p = h1_put_fields(p, h, &date);
-        p = PUT(p, "\r\n");
+        p = h1_put_fields(p, h->fields, h->n_fields, h->lines, &date);
+        p = H1_PUT(p, "\r\n");
         h1_out_commit(&s->out, (size_t)(p - room));
         h1_stream_flush_soon(s);
 }
@@ -255,8 +212,8 @@ static void h1_send_switch(struct h1_stream *s, const struct exchange_head *h) {
         room = p = h1_out_room(&s->out, h1_head_size(h));
         if (room) {
                 p = h1_put_status(p, h);
-                p = h1_put_fields(p, h, &date);
-                p = PUT(p, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+                p = h1_put_fields(p, h->fields, h->n_fields, h->lines, &date);
+                p = H1_PUT(p, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
                 h1_out_commit(&s->out, (size_t)(p - room));
         }
         s->tunnel = s->close_after = s->body_wanted = s->body_started = true;
@@ -307,45 +264,29 @@ static void h1_send_head(struct exchange *x, const struct exchange_head *h) {
                 return;
         }
         p = h1_put_status(p, h);
-        p = h1_put_fields(p, h, &date);
+        p = h1_put_fields(p, h->fields, h->n_fields, h->lines, &date);
         if (!date) {
-                p = PUT(p, "Date: ");
-                p = put(p, web_thread_date(t));
-                p = PUT(p, "\r\n");
+                p = H1_PUT(p, "Date: ");
+                p = h1_put(p, web_thread_date(t));
+                p = H1_PUT(p, "\r\n");
         }
         if (h->status == 204) {
                 /* RFC 9110 8.6: no Content-Length, though servers are known that say 0 */
         } else if (h->framing == HTTP_BODY_LENGTH || (h->framing == HTTP_BODY_NONE && !s->no_body)) {
-                p = PUT(p, "Content-Length: ");
-                p += format_u64(p, h->framing == HTTP_BODY_LENGTH ? h->content_length : 0);
-                p = PUT(p, "\r\n");
+                p = h1_put_length(p, h->framing == HTTP_BODY_LENGTH ? h->content_length : 0);
         } else if (s->chunked) {
-                p = PUT(p, "Transfer-Encoding: chunked\r\n");
+                p = H1_PUT(p, "Transfer-Encoding: chunked\r\n");
         }
         if (s->close_after)
-                p = PUT(p, "Connection: close\r\n");
+                p = H1_PUT(p, "Connection: close\r\n");
         else if (x->req.minor == 0)
-                p = PUT(p, "Connection: keep-alive\r\n");
-        p = PUT(p, "\r\n");
+                p = H1_PUT(p, "Connection: keep-alive\r\n");
+        p = H1_PUT(p, "\r\n");
         h1_out_commit(&s->out, (size_t)(p - room));
         h1_stream_flush_soon(s);
         /* the body that was not wanted may be waiting already */
         if (s->discard)
                 h1_conn_process(s->conn);
-}
-
-static void h1_chunk_begin(struct h1_stream *s, uint64_t n) {
-        static const char hex[] = "0123456789abcdef";
-        char tmp[20];
-        size_t at = sizeof(tmp);
-
-        tmp[--at] = '\n';
-        tmp[--at] = '\r';
-        do {
-                tmp[--at] = hex[n & 15];
-                n >>= 4;
-        } while (n > 0);
-        h1_out_text(&s->out, tmp + at, sizeof(tmp) - at);
 }
 
 /* Whether `n` bytes more fit what the head announced. */
@@ -361,18 +302,8 @@ static bool h1_account(struct h1_stream *s, uint64_t n) {
 
 static void h1_finish_body(struct h1_stream *s) {
         s->x.end_sent = true;
-        if (s->chunked) {
-                h1_out_text(&s->out, "0\r\n", 3);
-                for (unsigned i = 0; i < s->trailers.n; i++) {
-                        const struct http_field *f = &s->trailers.v[i];
-
-                        h1_out_text(&s->out, f->name.p, f->name.n);
-                        h1_out_text(&s->out, ": ", 2);
-                        h1_out_text(&s->out, f->value.p, f->value.n);
-                        h1_out_text(&s->out, "\r\n", 2);
-                }
-                h1_out_text(&s->out, "\r\n", 2);
-        }
+        if (s->chunked)
+                h1_write_last_chunk(&s->out, &s->trailers);
         if ((s->left_known && s->left > 0) || s->out.failed)
                 s->cut = true; /* shorter than announced: the client must not take it for the whole */
 }
@@ -389,11 +320,11 @@ static void h1_send(struct exchange *x, const struct slice *v, unsigned n, bool 
                         buf_unref(v[i].buf);
         } else if (sum > 0) {
                 if (s->chunked)
-                        h1_chunk_begin(s, sum);
+                        h1_write_chunk_begin(&s->out, sum);
                 for (unsigned i = 0; i < n; i++)
                         h1_out_slice(&s->out, v[i]);
                 if (s->chunked)
-                        h1_out_text(&s->out, "\r\n", 2);
+                        h1_write_chunk_end(&s->out);
         } else {
                 for (unsigned i = 0; i < n; i++)
                         buf_unref(v[i].buf);
@@ -411,10 +342,10 @@ static void h1_send_file(struct exchange *x, int fd, uint64_t offset, uint64_t n
                         s->cut = true;
                 } else if (n > 0) {
                         if (s->chunked)
-                                h1_chunk_begin(s, n);
+                                h1_write_chunk_begin(&s->out, n);
                         h1_out_file(&s->out, fd, offset, n);
                         if (s->chunked)
-                                h1_out_text(&s->out, "\r\n", 2);
+                                h1_write_chunk_end(&s->out);
                 }
         }
         if (end)
