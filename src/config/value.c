@@ -262,14 +262,28 @@ static int parse_percent(struct str text, uint64_t *ret, struct value_error *err
 }
 
 /* `address`: what a thing may be called that was named by its address. */
+/* What is named by its address may have any name that an address may be: the path of a socket, say. */
+static bool is_address_name(struct str text) {
+        bool colon = false;
+
+        for (size_t i = 0; i < text.n; i++) {
+                if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f)
+                        return false;
+                colon |= text.p[i] == ':';
+        }
+        return colon;
+}
+
 static bool is_name(struct str text, bool address) {
         if (text.n == 0 || text.n > SCHEMA_NAME_MAX)
                 return false;
+        if (address && is_address_name(text))
+                return true;
         for (size_t i = 0; i < text.n; i++) {
                 char c = ascii_lower(text.p[i]);
                 bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 
-                if (!alnum && (i == 0 || !strchr("-_.", c)) && !(address && strchr(":[]/*", c)))
+                if (!alnum && (i == 0 || !strchr("-_.", c)))
                         return false;
         }
         return true;
