@@ -107,6 +107,7 @@ struct acceptor {
                 uint32_t flags;
                 uint32_t burst;
                 uint64_t last_round;
+                nsec_t look;
         } priv;
 };
 

@@ -8,6 +8,13 @@
 #include "net/uring.h"
 
 #define ACCEPT_BURST 64
+/*
+ * The kernel tells one waiter of each new connection. When a process dies, its ring goes a little later, and what it is told until
+ * then is lost: the connection would wait until the next one comes. So the one who took over looks for himself, often at
+ * first, then once a second.
+ */
+#define ACCEPT_LOOK_FIRST (10 * NSEC_PER_MSEC)
+#define ACCEPT_LOOK_LAST NSEC_PER_SEC
 
 /* Of acceptors and watches. */
 enum {
@@ -48,13 +55,6 @@ static void accept_arm(struct acceptor *a) {
         a->priv.flags |= IN_KERNEL;
 }
 
-static void accept_again(struct timer *t) {
-        struct acceptor *a = CONTAINER_OF(t, struct acceptor, priv.pause);
-
-        a->priv.flags &= ~PAUSED;
-        accept_arm(a);
-}
-
 /* Of a stopped one: first cancels what is in the kernel; called again when that is over. */
 static void acceptor_task(struct task *t) {
         struct acceptor *a = CONTAINER_OF(t, struct acceptor, priv.task);
@@ -87,6 +87,23 @@ static void accept_burst(struct acceptor *a) {
         }
 }
 
+/* A pause is over, or it is time to look. */
+static void accept_again(struct timer *t) {
+        struct acceptor *a = CONTAINER_OF(t, struct acceptor, priv.pause);
+
+        if (a->priv.flags & STOPPED)
+                return;
+        if (!(a->priv.flags & PAUSED))
+                accept_burst(a);
+        else
+                a->priv.flags &= ~PAUSED;
+        if (a->priv.flags & (PAUSED | STOPPED))
+                return;
+        accept_arm(a);
+        a->priv.look = MIN(a->priv.look * 2, ACCEPT_LOOK_LAST);
+        timer_start(a->loop, t, loop_now(a->loop) + a->priv.look);
+}
+
 void uring_accept_event(struct acceptor *a, struct io_uring_cqe *cqe) {
         if (!(cqe->flags & IORING_CQE_F_MORE))
                 a->priv.flags &= ~IN_KERNEL;
@@ -111,7 +128,10 @@ void uring_accept_event(struct acceptor *a, struct io_uring_cqe *cqe) {
 int uring_acceptor_start(struct acceptor *a) {
         a->priv.task.run = acceptor_task;
         a->priv.pause.fire = accept_again;
+        a->priv.look = ACCEPT_LOOK_FIRST;
         accept_arm(a);
+        if (!(a->priv.flags & PAUSED))
+                timer_start(a->loop, &a->priv.pause, loop_now(a->loop) + a->priv.look);
         return 0;
 }
 
