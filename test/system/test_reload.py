@@ -11,7 +11,7 @@ import pytest
 from conftest import proxy
 from lib.load import Load
 from lib.tenon import free_port
-from lib.wire import DEADLINE, Background, Client, chunk, request, response, until
+from lib.wire import DEADLINE, Background, Client, Ended, chunk, request, response, until
 
 CHUNKED = "Transfer-Encoding: chunked"
 
@@ -284,6 +284,24 @@ def test_killed_worker_comes_back_with_the_configuration_of_the_last_apply(tenon
     assert t.get("/unused/7/", timeout=DEADLINE).body == b"generation 7"
     t.apply(variant(origin, 8))
     assert t.get("/unused/8/").body == b"generation 8"
+
+
+def test_connection_made_while_the_worker_dies_does_not_wait_for_ever(tenon, origin):
+    """Its news may go to the dying process, more often when the machine is busy; the new worker finds it all the same."""
+    ts = [tenon(proxy(origin)) for _ in range(4)]
+
+    def kill(t):
+        pid = t.worker()
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(40):
+            try:
+                assert t.get(timeout=5).status == 200
+            except (Ended, ConnectionResetError):
+                pass  # the old worker had taken it
+        assert t.worker() != pid
+
+    for b in [Background(kill, t) for t in ts]:
+        b.result()
 
 
 def test_crashing_worker_does_not_take_the_agent_down(tenon, origin):
