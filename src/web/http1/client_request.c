@@ -13,7 +13,7 @@ static size_t h1_request_size(const struct h1_request_head *h) {
 void h1_upstream_send_head(struct h1_upstream *u, const struct h1_request_head *h) {
         char *room = h1_out_room(&u->out, h1_request_size(h));
         char *p = room;
-        bool date;
+        bool date = false;
 
         u->method = h->number;
         u->upgrade = h->upgrade;
