@@ -19,6 +19,7 @@ struct proxy_head {
         uint64_t max_forwards; /* what the client allows, when the method makes it count; else 0 */
         struct http_field extra[PROXY_EXTRA_MAX];
         unsigned n_extra;
+        bool failed;           /* memory was short for one of them */
 };
 
 /* Fields that do not pass as they are. */
@@ -61,6 +62,7 @@ static void proxy_mark(struct proxy_head *h) {
 }
 
 static void proxy_add(struct proxy_head *h, struct str name, struct str value) {
+        h->failed |= !value.p;
         h->extra[h->n_extra++] = (struct http_field){.name = name, .value = value};
 }
 
@@ -113,6 +115,7 @@ void proxy_send_head(struct proxy *proxy) {
                 h.max_forwards = 0;
         proxy_mark(&h);
         proxy_add_all(&h, proxy->server->address);
+        proxy->u->out.failed |= h.failed; /* a server must not see a request without its origin */
         h1_upstream_send_head(proxy->u, &(struct h1_request_head){
                                                 .number = x->req.method,
                                                 .method = x->req.method_text,
