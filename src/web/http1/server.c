@@ -23,7 +23,7 @@
 /* A client that keeps a deadline going with single bytes is cut all the same: this many per second, at least. */
 enum { H1_MIN_RATE = 128 };
 /* LINGER: how much and how long we read only to be polite. */
-enum { H1_LINGER_BYTES = 1 << 20 };
+enum { H1_LINGER_BYTES = 16 << 20 }; /* what a client may send until it has seen an early answer */
 enum { H1_HEAD_COPY_MAX = 2048 };
 #define H1_LINGER_TIME (2 * NSEC_PER_SEC)
 
