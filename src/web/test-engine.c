@@ -861,6 +861,33 @@ static void test_upload(void **state) {
         scene_end(&s, 1);
 }
 
+/* A server that reads slowly is not late with its answer: the time for that begins when it has the request. */
+static void test_upload_slow(void **state) {
+        const int small = 32 << 10;
+        const uint64_t size = 2560 << 10, step = 64 << 10;
+        struct scene s;
+        char head[100];
+        int server;
+
+        scene_one(&s, state, ", timeouts: {first_byte: 1s}", "");
+        assert_int_equal(setsockopt(s.a, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+        (void)snprintf(head, sizeof(head), "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: %llu\r\n\r\n",
+                       (unsigned long long)size);
+        server = ask(&s, head);
+        raw_send_pattern(s.client, 0, size);
+        for (uint64_t got = 0; got < size; got += step) {
+                (void)poll(NULL, 0, 50);
+                raw_expect_pattern(server, got, step);
+        }
+        raw_puts(server, OK5);
+        (void)raw_response(s.client, 200, "hello");
+        raw_puts(s.client, GET); /* but one that has it all must answer */
+        (void)raw_head(server);
+        (void)raw_response(s.client, 504, NULL);
+        raw_close(server);
+        scene_end(&s, 2);
+}
+
 /* ── long responses ────────────────────────────────────────────────────── */
 
 static void test_download(void **state) {
@@ -1171,6 +1198,7 @@ int main(void) {
                 BOTH(test_early_response),
                 BOTH(test_duplex),
                 BOTH(test_upload),
+                BOTH(test_upload_slow),
                 BOTH(test_download),
                 BOTH(test_splice_broken),
                 BOTH(test_tunnel),

@@ -23,6 +23,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
@@ -583,6 +584,21 @@ void h1_upstream_drop(struct h1_upstream *u) {
         h1_upstream_close(u);
 }
 
+/* Whether the server is still busy taking the request: its time to answer has not begun. Looks when the time is over, not before. */
+static bool h1_upstream_takes(struct h1_upstream *u) {
+        struct tcp_info info = {0};
+        socklen_t n = sizeof(info);
+        int unsent = 0;
+
+        if (u->out.n == 0 && (ioctl(u->sock.fd, SIOCOUTQ, &unsent) < 0 || unsent == 0))
+                return false;
+        if (getsockopt(u->sock.fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0 || info.tcpi_bytes_acked == u->acked)
+                return false;
+        u->acked = info.tcpi_bytes_acked;
+        h1_upstream_deadline(u, from_now(u, u->first_byte));
+        return true;
+}
+
 static void h1_upstream_on_timer(struct timer *t) {
         struct h1_upstream *u = CONTAINER_OF(t, struct h1_upstream, timer);
 
@@ -596,6 +612,8 @@ static void h1_upstream_on_timer(struct timer *t) {
                 h1_upstream_fail(u, H1_UPSTREAM_CONNECT_TIMEOUT, "no connection in time");
                 break;
         case U_HEAD:
+                if (h1_upstream_takes(u))
+                        break;
                 h1_upstream_fail(u, H1_UPSTREAM_FIRST_BYTE, "no response in time");
                 break;
         case U_BODY:

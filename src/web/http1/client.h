@@ -70,6 +70,7 @@ struct h1_upstream {
         enum http_method method; /* of the request under way */
         struct sock *splice_to;  /* where the response body goes by splice just now */
         uint64_t splice_seen;    /* bytes at the last look */
+        uint64_t acked;          /* what the server had taken at the last look */
         uint8_t state;
         bool keep;               /* the server leaves it open after this response */
         bool reused;
