@@ -8,7 +8,7 @@
 
 #define NAME_PATTERN "^(?!x-)[A-Za-z0-9][A-Za-z0-9_.-]{0,57}$"
 #define ADDRESS_NAME_PATTERN                                                                             \
-        "^(?!x-)([A-Za-z0-9][A-Za-z0-9_.-]{0,57}|(?=.{1,58}$)[^\\x00-\\x20\\x7f:]*:[^\\x00-\\x20\\x7f]*)$"
+        "^(?!x-)([A-Za-z0-9][A-Za-z0-9_.-]{0,57}|(?=.{1,58}$)[^\\x00-\\x1f\\x7f:]*:[^\\x00-\\x1f\\x7f]*)$"
 
 static void put(struct json *j, const struct schema *s, bool inherits);
 

@@ -267,7 +267,7 @@ static bool is_address_name(struct str text) {
         bool colon = false;
 
         for (size_t i = 0; i < text.n; i++) {
-                if ((unsigned char)text.p[i] <= ' ' || text.p[i] == 0x7f)
+                if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f)
                         return false;
                 colon |= text.p[i] == ':';
         }
