@@ -191,5 +191,7 @@ int main(int argc, char **argv) {
         report(total);
         while (arg.idle && read(STDIN_FILENO, &byte, 1) > 0)
                 ; /* the connections live as long as we do */
+        free(threads);
+        free(clients);
         return 0;
 }

@@ -59,7 +59,7 @@ struct counters {
         struct entry *entries; /* the maker's own copy, owned; else those in the region */
         uint32_t *index;       /* object + 1, 0: free; whose as with entries */
         uint64_t next;         /* first free byte; the maker's only */
-        unsigned n_objects;    /* the maker's only */
+        unsigned n_objects;    /* the maker's only; atomic, as it may look things up on other threads than it adds on */
 };
 
 static size_t round_up(size_t n, size_t to) {
@@ -265,6 +265,7 @@ int counters_add(struct counters *c, enum counters_kind kind, struct str name, u
         unsigned slot = slot_of(c, kind, name);
         size_t need = c->n_lanes * lane_size(n_words);
         struct entry *e;
+        uint32_t n;
 
         assert(c->maker);
         assert(kind < COUNTERS_N_KINDS && n_words > 0 && n_words < 1 << 16);
@@ -285,10 +286,12 @@ int counters_add(struct counters *c, enum counters_kind kind, struct str name, u
                 memcpy(e->name, name.p, name.n); /* the rest of a new entry is zero */
         c->next += need;
         shared_entries(c)[c->n_objects] = *e;
-        c->index[slot] = ++c->n_objects;
-        __atomic_store_n(&header_of(c)->n_objects, c->n_objects, __ATOMIC_RELEASE);
-        __atomic_store_n(&shared_index(c)[slot], c->n_objects, __ATOMIC_RELEASE);
-        return (int)c->n_objects - 1;
+        n = c->n_objects + 1;
+        __atomic_store_n(&c->n_objects, n, __ATOMIC_RELEASE);
+        __atomic_store_n(&c->index[slot], n, __ATOMIC_RELEASE);
+        __atomic_store_n(&header_of(c)->n_objects, n, __ATOMIC_RELEASE);
+        __atomic_store_n(&shared_index(c)[slot], n, __ATOMIC_RELEASE);
+        return (int)n - 1;
 }
 
 /* One that lies in the region whatever somebody wrote there. */
@@ -325,7 +328,7 @@ int counters_count(const struct counters *c) {
         uint32_t n;
 
         if (c->maker)
-                return (int)c->n_objects;
+                return (int)__atomic_load_n(&c->n_objects, __ATOMIC_ACQUIRE);
         n = __atomic_load_n(&header_of(c)->n_objects, __ATOMIC_ACQUIRE);
         return (int)MIN(n, (uint32_t)c->max_objects);
 }
