@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "base/cleanup.h"
 #include "base/counters.h"
@@ -93,6 +94,16 @@ static int start_engine(struct web_process *p, const char **ret_why) {
         return web_new(&p->web, p->loop, &options, ret_why);
 }
 
+/*
+ * Newer kernels count the rings of io_uring as locked memory, those of all processes of a user together, and the limit is usually
+ * 8 MiB: enough for some forty threads. Root may have more; others keep what they have.
+ */
+static void raise_locked_memory(void) {
+        const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+        (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
 /* All of the greeting is there. */
 static void start(struct web_process *p, int access_log_fd) {
         struct access_log_options log_options = {.n_lanes = p->options.n_threads, .counters = p->counters, .fd = access_log_fd};
@@ -105,6 +116,7 @@ static void start(struct web_process *p, int access_log_fd) {
                 give_up(p, "the agent did not say enough", EPROTO);
                 return;
         }
+        raise_locked_memory();
         r = sandbox_enter(str_of(p->user), p->parent, &p->sandbox_missing, &why);
         if (r >= 0)
                 r = access_log_new(&p->access_log, &log_options);
@@ -462,7 +474,20 @@ static void on_ready(struct watch *w, uint32_t events) {
 static void watch_stopped(struct watch *w) {
 }
 
+static void on_checker_gone(void *arg) {
+        ((struct web_process *)arg)->checker = NULL;
+}
+
+/* It is only there still when something failed; otherwise on_checks_stopped() came. */
+static void stop_checker(struct web_process *p) {
+        if (p->checker)
+                farm_checker_stop(p->checker, on_checker_gone, p);
+        while (p->checker && loop_run_once(p->loop, NSEC_INFINITY) >= 0)
+                ;
+}
+
 static void deinit(struct web_process *p) {
+        stop_checker(p);
         (void)web_free(p->web);
         (void)access_log_free(p->access_log);
         drop_handed(p);
