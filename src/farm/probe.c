@@ -52,16 +52,16 @@ static enum status_line_state line_byte(struct status_line *l, char c) {
         return STATUS_LINE;
 }
 
-/* n counts the bytes of the line without its end: an empty one is the last. */
+/* As strict about line ends. An empty line is the last. */
 static enum status_line_state skip_byte(struct status_line *l, char c) {
-        if (c == '\n') {
-                bool end = l->n == 1 && l->last == '\r';
+        if (l->n > 0 && l->last == '\r') {
+                bool end = l->n == 1;
 
                 l->n = 0;
-                return end ? STATUS_LINE : STATUS_SKIP;
+                return c != '\n' ? STATUS_BAD : end ? STATUS_LINE : STATUS_SKIP;
         }
         l->n++;
-        return STATUS_SKIP;
+        return c == '\n' ? STATUS_BAD : STATUS_SKIP;
 }
 
 enum status_line_state status_line_feed(struct status_line *l, const char *p, size_t n) {
