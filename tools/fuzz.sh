@@ -28,12 +28,16 @@ if [ ! -f $build/build.ninja ]; then
 fi
 for t in $targets; do
         s=$(printf '%s\n' "$sources" | grep "/fuzz-$t\.c$") || { echo "$t: no such target" >&2; exit 2; }
-        programs="${programs-} ${s%.c}"
+        # it is built in the folder of the meson.build that names it, which may be one above its source
+        p=$(ninja -C $build -t targets all | sed -n "s,^\(src/.*/fuzz-$t\): .*,\1,p")
+        programs="${programs-} $p"
+        folders="${folders-} $(basename "$(dirname "$s")")"
 done
 # shellcheck disable=SC2086
-ninja -C $build --quiet $programs
+ninja -C $build --quiet $programs > $build/build.log 2>&1 || { cat $build/build.log >&2; exit 1; }
 
 mkdir -p $build/findings
+folders=${folders# }
 status=0
 for p in $programs; do
         t=${p##*/fuzz-}
@@ -45,8 +49,11 @@ for p in $programs; do
                 echo "$t: $(find test/fuzz/"$t" -type f | wc -l) inputs"
                 continue
         fi
-        dict=test/fuzz/$(basename "$(dirname "$p")").dict # words for all targets of a folder
-        if [ -f "$dict" ]; then dict=-dict=$dict; else dict=; fi
+        dict=
+        for d in "$t" "${folders%% *}"; do # words for the target, or for all targets of its folder
+                if [ -z "$dict" ] && [ -f "test/fuzz/$d.dict" ]; then dict=-dict=test/fuzz/$d.dict; fi
+        done
+        folders=${folders#* }
         start=$(date +%s)
         # shellcheck disable=SC2086
         if $build/"$p" -runs="$FUZZ_RUNS" -max_len=512 $dict -artifact_prefix=$build/findings/"$t"- \

@@ -6,11 +6,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <jansson.h>
-
 #include "base/json.h"
 #include "daemon/agent.h"
 #include "daemon/apply.h"
+#include "daemon/control_request.h"
 #include "daemon/snapshot.h"
 #include "daemon/start.h"
 #include "net/listen.h"
@@ -71,20 +70,8 @@ static void put_raw(struct peer *p, struct json *j, const char *key, const struc
 
 /* ── commands ──────────────────────────────────────────────────────────── */
 
-static bool wants(const json_t *request, const char *key) {
-        return json_is_true(json_object_get(request, key));
-}
-
-static struct str text_of(const json_t *request, const char *key) {
-        const json_t *v = json_object_get(request, key);
-
-        return json_is_string(v) ? (struct str){json_string_value(v), json_string_length(v)} : STR("");
-}
-
-static void command_status(struct peer *p, const json_t *request) {
+static void command_status(struct peer *p, const struct control_request *request) {
         CLEANUP(strbuf_deinit) struct strbuf body = STRBUF_INIT;
-        struct str name = text_of(request, "name");
-        bool as_json = str_eq(text_of(request, "as"), STR("json"));
         struct snapshot *snap;
         struct json j;
         bool degraded;
@@ -95,8 +82,8 @@ static void command_status(struct peer *p, const json_t *request) {
                 reply_error(p, CLI_FAILED, strerror(-r));
                 return;
         }
-        r = as_json ? status_format_json(snapshot_status(snap), name, &body)
-                    : status_format_text(snapshot_status(snap), name, wants(request, "color"), &body);
+        r = request->as_json ? status_format_json(snapshot_status(snap), request->name, &body)
+                             : status_format_text(snapshot_status(snap), request->name, request->color, &body);
         degraded = status_degraded(snapshot_status(snap));
         snapshot_free(snap);
         if (r < 0) {
@@ -104,7 +91,7 @@ static void command_status(struct peer *p, const json_t *request) {
                 return;
         }
         reply_begin(p, &j, degraded ? CLI_DEGRADED : CLI_OK);
-        if (as_json)
+        if (request->as_json)
                 put_raw(p, &j, "status", &body);
         else
                 put_text(&j, "text", &body);
@@ -131,54 +118,39 @@ static void on_applied(void *arg, const struct apply_result *r) {
 }
 
 /* The text comes from the client, which may read files that we do not; without one we read our own file again. */
-static void command_apply(struct peer *p, const json_t *request) {
+static void command_apply(struct peer *p, const struct control_request *request) {
         const struct apply_request apply = {
-                .color = wants(request, "color"), .dry_run = wants(request, "dry_run"), .done = on_applied, .arg = p};
-        const json_t *path = json_object_get(request, "path"), *text = json_object_get(request, "text");
+                .color = request->color, .dry_run = request->dry_run, .done = on_applied, .arg = p};
         struct agent *a = agent_of(p);
         struct generation_source source;
 
         start_source(a, &source);
-        if (json_is_string(text) && json_is_string(path)) {
-                source.name = json_string_value(path);
+        if (request->path) {
+                source.name = request->path;
                 source.from_file = false;
-                source.text = text_of(request, "text");
-        } else if (text || path) {
-                reply_error(p, CLI_USAGE, "\"path\" and \"text\" must both be there, as strings, or both be absent");
-                return;
+                source.text = request->text;
         }
         apply_start(a, &source, &apply);
-}
-
-static void run(struct peer *p, const json_t *request) {
-        struct str command = text_of(request, "command");
-
-        if (str_eq(command, STR("status")))
-                command_status(p, request);
-        else if (str_eq(command, STR("apply")))
-                command_apply(p, request);
-        else
-                reply_error(p, CLI_USAGE, "unknown command; this tenon knows status and apply");
 }
 
 /* ── the socket ────────────────────────────────────────────────────────── */
 
 static void on_input(struct peer *p) {
-        CLEANUP(json_decrefp) json_t *request = NULL;
+        CLEANUP(control_request_deinit) struct control_request request = {0};
         const char *end = memchr(p->in.p, '\n', p->in.n);
-        json_error_t error;
-        char why[256];
+        char why[CONTROL_WHY_MAX];
+        int r;
 
         if (!end)
                 return;
-        request = json_loadb(p->in.p, (size_t)(end - p->in.p), JSON_REJECT_DUPLICATES, &error);
+        r = control_request_parse(&request, (struct str){p->in.p, (size_t)(end - p->in.p)}, why);
         peer_take(p, (size_t)(end - p->in.p) + 1);
-        if (request && json_is_object(request)) {
-                run(p, request);
-                return;
-        }
-        (void)snprintf(why, sizeof(why), "the request is not a JSON object on one line: %s", request ? "it is something else" : error.text);
-        reply_error(p, CLI_USAGE, why);
+        if (r < 0)
+                reply_error(p, CLI_USAGE, why);
+        else if (request.command == CONTROL_STATUS)
+                command_status(p, &request);
+        else
+                command_apply(p, &request);
 }
 
 static void on_gone(struct peer *p) {

@@ -10,28 +10,17 @@
  */
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "config/config.h"
 #include "config/diag.h"
 #include "config/emit.h"
 #include "daemon/schema.h"
+#include "fuzz.h"
 
 DEFINE_CLEANUP(struct config *, config_free)
 
 #define NAME "/nowhere/fuzz.yaml"
-
-#define CHECK(condition)                                                              \
-        do {                                                                          \
-                if (!(condition)) {                                                   \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                      \
-                }                                                                     \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static unsigned count_lines(struct str text) {
         unsigned lines = 1;

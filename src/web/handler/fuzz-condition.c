@@ -6,20 +6,8 @@
  * answer does not depend on the order of different fields.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "web/handler/condition.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-#define CHECK(x)                                                        \
-        do {                                                            \
-                if (!(x)) {                                             \
-                        fprintf(stderr, "does not hold: %s\n", #x);     \
-                        abort();                                        \
-                }                                                       \
-        } while (0)
+#include "fuzz.h"
 
 #define FIELDS_MAX 16
 

@@ -5,20 +5,8 @@
  * not touch each other; together they are not more than was asked for, byte by byte where the size is small.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "web/handler/range.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-#define CHECK(x)                                                        \
-        do {                                                            \
-                if (!(x)) {                                             \
-                        fprintf(stderr, "does not hold: %s\n", #x);     \
-                        abort();                                        \
-                }                                                       \
-        } while (0)
+#include "fuzz.h"
 
 static void check_ranges(const struct range *v, unsigned n, uint64_t size) {
         uint64_t sum = 0;

@@ -3,28 +3,16 @@
 
 /* For the fuzz targets of this folder: what holds for every message that was accepted, and the comparison with the oracle. */
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/str.h"
 #include "web/http/chars.h"
 #include "web/http1/parse.h"
 #include "web/http1/scan.h"
+#include "fuzz.h"
 #include "oracle.h"
 
 enum {
         FUZZ_FIELDS = 64,
 };
-
-#define CHECK(condition)                                                              \
-        do {                                                                          \
-                if (!(condition)) {                                                   \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                      \
-                }                                                                     \
-        } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static inline bool all_are(struct str s, unsigned class) {
         for (size_t i = 0; i < s.n; i++)
