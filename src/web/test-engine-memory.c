@@ -213,7 +213,7 @@ static void test_sweep(void **state) {
                         assert_int_equal(n_live, live);
                         assert_in_range(++n, 1, 10000);
                 }
-                print_message("%ld allocations\n", n);
+                print_message("# %ld allocations\n", n);
                 assert_int_equal(n_live, live);
         }
         (void)origin_stop(o);

@@ -386,7 +386,7 @@ static void test_stress(void **state) {
         check_log(log, clients, count, o);
         free(log);
         assert_int_equal(complaints + origin_complaints(o), 0);
-        print_message("%u of %u exchanges brought a whole response\n", whole, N_CLIENTS * count);
+        print_message("# %u of %u exchanges brought a whole response\n", whole, N_CLIENTS * count);
         assert_true(whole > N_CLIENTS * count / 2);
         (void)origin_stop(o);
         for (unsigned i = 0; i < N_CLIENTS; i++)
