@@ -144,7 +144,30 @@ static void put_site(struct exporter *e, const char *metric, int object) {
                 put_words(e, metric, site_words, ARRAY_SIZE(site_words), object, &label, 1);
 }
 
+/* What was refused before a site could be known: heads by the reason of their causes, under site="". */
+static void put_refused_heads(struct exporter *e, int object) {
+        for (unsigned i = 1; i < HTTP1_N_REJECTS; i++) {
+                const char *reason = http1_reject_label((enum http1_reject)i);
+                const struct metrics_label labels[] = {{"site", STR("")}, {"reason", str_of(reason)}};
+                uint64_t n = 0;
+                bool first = true;
+
+                for (unsigned k = 1; k < HTTP1_N_REJECTS; k++)
+                        if (is(http1_reject_label((enum http1_reject)k), reason)) {
+                                n += counters_sum(e->c, object, WORKER_REJECT_FIRST + k);
+                                first &= k >= i;
+                        }
+                if (first)
+                        metrics_u64(&e->m, "", labels, 2, n);
+        }
+        metrics_u64(&e->m, "site=\"\",reason=\"timeout\"", NULL, 0, counters_sum(e->c, object, WORKER_HEAD_TIMEOUTS));
+}
+
 static void put_worker(struct exporter *e, const char *metric, int object) {
+        if (is(metric, "tenon_http_rejected_total")) {
+                put_refused_heads(e, object);
+                return;
+        }
         if (!is(metric, "tenon_http1_rejected_heads_total")) {
                 put_words(e, metric, worker_words, ARRAY_SIZE(worker_words), object, NULL, 0);
                 return;

@@ -30,7 +30,7 @@
         X("tenon_http_request_bytes_total", "counter", "Bytes of request bodies.")                           \
         X("tenon_http_response_bytes_total", "counter", "Bytes of response bodies.")                         \
         X("tenon_http_in_flight", "gauge", "Requests that are being worked on.")                             \
-        X("tenon_http_rejected_total", "counter", "Requests refused by a limit or a rule, by reason.")       \
+        X("tenon_http_rejected_total", "counter", "Requests refused, by reason; site=\"\": before it was known.")       \
         X("tenon_http_terminations_total", "counter",                                                        \
           "Requests by who ended them and when; ok: as they should.")                                        \
         X("tenon_connections", "gauge", "Client connections open now.")                                      \

@@ -440,8 +440,10 @@ static const struct schema timeouts_keys[] = {
         TIMEOUT("header", "10s", "From the first byte of a request to the end of its header; then 408.",
                 "5s"),
         TIMEOUT("idle", "60s", "A connection without a request is closed after this time.", "2m"),
-        TIMEOUT("body", "30s", "Without any byte of a body that is waited for; then 408.", "1m"),
-        TIMEOUT("write", "30s", "Without any byte taken by the client; then the connection is cut.", "1m"),
+        TIMEOUT("body", "30s",
+                "Of a request body that is waited for, less than 128 bytes a second over this time; then 408.", "1m"),
+        TIMEOUT("write", "30s",
+                "Of a response that waits, less than 128 bytes a second taken by the client; then it is cut.", "1m"),
         {
                 .name = "drain",
                 .type = SCHEMA_DURATION,

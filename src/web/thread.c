@@ -17,6 +17,7 @@
 enum {
         WEB_TEXT_BLOCK = 4096 + sizeof(struct buf),
         WEB_TEXT_KEEP = 64,
+        WEB_BACKLOG_MAX = 4096,
         WEB_FD_RESERVE = 64,   /* descriptors that are neither clients nor servers */
 };
 
@@ -228,6 +229,17 @@ static int web_port_open(struct web_thread *t, const struct web_listen *l, int f
         return 0;
 }
 
+/* Who was let in by the kernel before we stopped is served, not turned away without a word. */
+static void web_port_take_backlog(struct web_port *p) {
+        for (unsigned i = 0; p->accepting && i < WEB_BACKLOG_MAX; i++) {
+                int fd = accept4(p->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+                if (fd < 0)
+                        return;
+                h1_conn_accept(p->thread, p, fd, NULL);
+        }
+}
+
 /* ── swapping ──────────────────────────────────────────────────────────── */
 
 static unsigned web_max_conns(uint64_t limit) {
@@ -290,10 +302,12 @@ void web_thread_drain(struct web_thread *t, nsec_t limit, struct task *drained) 
         struct web_port *p;
         struct list *l, *next;
 
+        LIST_FOREACH(p, &t->ports, link) {
+                web_port_take_backlog(p);
+                web_port_stop(p);
+        }
         t->draining = true;
         t->drained = drained;
-        LIST_FOREACH(p, &t->ports, link)
-                web_port_stop(p);
         for (l = t->conns.next; l != &t->conns; l = next) {
                 next = l->next;
                 h1_conn_drain(h1_conn_of_link(l));

@@ -297,8 +297,7 @@ def config(origin):
 
 
 def rejected(t):
-    m = t.metrics()
-    return m.sum("tenon_http_rejected_total") + m.sum("tenon_http1_rejected_heads_total")
+    return t.metrics().sum("tenon_http_rejected_total")
 
 
 def refuse(t, raw, statuses, ended_by_client=False):

@@ -26,6 +26,8 @@ enum { H1_MIN_RATE = 128 };
 enum { H1_LINGER_BYTES = 16 << 20 }; /* what a client may send until it has seen an early answer */
 enum { H1_HEAD_COPY_MAX = 2048 };
 #define H1_LINGER_TIME (2 * NSEC_PER_SEC)
+/* How long a drain waits for the first request of a connection that has just been made. */
+#define H1_DRAIN_FRESH NSEC_PER_SEC
 
 static const struct sock_ops h1_conn_sock_ops;
 
@@ -122,8 +124,12 @@ void h1_conn_stream_done(struct h1_conn *c, bool keep) {
 }
 
 void h1_conn_drain(struct h1_conn *c) {
-        if (c->state == H1_HEAD && !c->acc)
+        if (c->state != H1_HEAD || c->acc)
+                return;
+        if (c->served)
                 h1_conn_close(c);
+        else /* its request is probably on the way */
+                h1_conn_set_deadline(c, MIN(c->deadline, loop_now(c->thread->loop) + H1_DRAIN_FRESH));
 }
 
 void h1_conn_port_checked(struct h1_conn *c) {
