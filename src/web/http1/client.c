@@ -28,23 +28,12 @@
 #include <sys/ioctl.h>
 
 #include "base/cleanup.h"
-#include "web/site.h"
+#include "web/http1/client_internal.h"
 #include "web/thread.h"
 #include "web/web_internal.h"
 
 /* Below, two more system calls and a pipe cost as much as the copies. */
 enum { H1_SPLICE_MIN = 128 << 10 };
-
-enum h1_upstream_state { U_CONNECTING, U_HEAD, U_BODY, U_DONE, U_IDLE, U_CLOSED };
-
-struct upstream_pool {
-        struct list link; /* thread's pools */
-        struct server *server; /* one reference */
-        struct list idle;
-        unsigned n_idle;
-        unsigned max_idle;
-        unsigned n_conns; /* idle, busy and closing ones */
-};
 
 static const struct sock_ops h1_upstream_sock_ops;
 static void h1_upstream_on_timer(struct timer *t);
@@ -64,41 +53,13 @@ static nsec_t from_now(const struct h1_upstream *u, nsec_t time) {
         return time == NSEC_INFINITY ? NSEC_INFINITY : loop_now(u->thread->loop) + time;
 }
 
-/* ── pools ─────────────────────────────────────────────────────────────── */
+/* ── life ──────────────────────────────────────────────────────────────── */
 
-static struct upstream_pool *upstream_pool_of(struct web_thread *t, struct server *s) {
-        struct upstream_pool *p = s->slots[t->lane];
-
-        if (p)
-                return p;
-        p = calloc(1, sizeof(*p));
-        if (!p)
-                return NULL;
-        p->server = server_ref(s);
-        list_init(&p->idle);
-        list_add_tail(&t->pools, &p->link);
-        s->slots[t->lane] = p;
-        return p;
-}
-
-static void upstream_pool_free(struct web_thread *t, struct upstream_pool *p) {
-        p->server->slots[t->lane] = NULL;
-        server_unref(p->server);
-        list_remove(&p->link);
-        free(p);
-}
-
-static void h1_upstream_unidle(struct h1_upstream *u) {
-        list_remove(&u->link);
-        u->pool->n_idle--;
-        server_idle(u->pool->server, &u->thread->farm_lane, -1);
-}
-
-static void h1_upstream_close(struct h1_upstream *u) {
+void h1_upstream_close(struct h1_upstream *u) {
         if (u->state == U_CLOSED)
                 return;
         if (u->state == U_IDLE)
-                h1_upstream_unidle(u);
+                upstream_pool_remove(u);
         u->state = U_CLOSED;
         u->user = NULL;
         u->splice_to = NULL;
@@ -121,65 +82,7 @@ static void h1_upstream_on_closed(struct sock *s) {
                 free(u);
 }
 
-static bool config_has_server(const struct web_config *config, const struct server *s) {
-        for (unsigned i = 0; config && config->farms && i < config->farms->n_farms; i++)
-                for (unsigned k = 0; k < config->farms->farms[i]->n_members; k++)
-                        if (config->farms->farms[i]->members[k].server == s)
-                                return true;
-        return false;
-}
-
-void upstream_pools_trim(struct web_thread *t, const struct web_config *config) {
-        struct upstream_pool *p;
-
-        LIST_FOREACH(p, &t->pools, link) {
-                struct h1_upstream *u;
-
-                if (config_has_server(config, p->server))
-                        continue;
-                LIST_FOREACH(u, &p->idle, link)
-                        h1_upstream_close(u);
-                if (p->n_conns == 0)
-                        upstream_pool_free(t, p);
-        }
-}
-
-void upstream_pools_close(struct web_thread *t) {
-        upstream_pools_trim(t, NULL);
-}
-
-bool upstream_pools_busy(const struct web_thread *t) {
-        const struct upstream_pool *p;
-
-        LIST_FOREACH(p, &t->pools, link)
-                if (p->n_conns > 0)
-                        return true;
-        return false;
-}
-
-void upstream_pools_free(struct web_thread *t) {
-        struct upstream_pool *p;
-
-        LIST_FOREACH(p, &t->pools, link)
-                upstream_pool_free(t, p);
-}
-
 /* ── getting one ───────────────────────────────────────────────────────── */
-
-static struct h1_upstream *h1_upstream_from_pool(struct upstream_pool *p) {
-        uint32_t address = server_addr_number(p->server);
-        struct h1_upstream *u;
-
-        LIST_FOREACH(u, &p->idle, link) {
-                if (u->address != address) {
-                        h1_upstream_close(u); /* the name leads elsewhere now */
-                        continue;
-                }
-                h1_upstream_unidle(u);
-                return u;
-        }
-        return NULL;
-}
 
 static struct h1_upstream *h1_upstream_connect(struct web_thread *t, struct upstream_pool *p, nsec_t timeout) {
         struct addr to;
@@ -217,7 +120,7 @@ struct h1_upstream *h1_upstream_get(struct web_thread *t, struct server *s, cons
         if (!p)
                 return NULL;
         if (!fresh)
-                u = h1_upstream_from_pool(p);
+                u = upstream_pool_take(p);
         if (u) {
                 u->reused = true;
                 u->state = U_HEAD;
@@ -573,9 +476,7 @@ void h1_upstream_release(struct h1_upstream *u) {
         }
         u->state = U_IDLE;
         u->user = NULL;
-        list_add_head(&p->idle, &u->link);
-        p->n_idle++;
-        server_idle(p->server, &u->thread->farm_lane, 1);
+        upstream_pool_add(u);
         h1_upstream_deadline(u, from_now(u, u->keepalive));
         sock_recv_start(&u->sock);
 }

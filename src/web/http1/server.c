@@ -104,6 +104,13 @@ static void h1_conn_linger(struct h1_conn *c) {
         sock_recv_start(&c->sock);
 }
 
+/* Bytes that nobody has read make a close a reset, which may destroy the response on its way. */
+static bool h1_conn_has_input(const struct h1_conn *c) {
+        int n = 0;
+
+        return ioctl(c->sock.fd, SIOCINQ, &n) == 0 && n > 0;
+}
+
 void h1_conn_stream_done(struct h1_conn *c, bool keep) {
         bool unread = !c->stream->body.ended || c->pending.n > 0;
 
@@ -116,7 +123,7 @@ void h1_conn_stream_done(struct h1_conn *c, bool keep) {
         } else if (keep && c->peer_ended && c->pending.n > 0) {
                 h1_conn_idle(c); /* it sent its last requests and closed its side: they are answered */
                 h1_conn_process(c);
-        } else if (unread && !c->peer_ended) {
+        } else if ((unread || h1_conn_has_input(c)) && !c->peer_ended) {
                 h1_conn_linger(c);
         } else {
                 h1_conn_close(c);
