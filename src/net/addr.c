@@ -21,8 +21,9 @@ static int parse_unix(struct addr *ret, struct str path, const char **ret_why) {
                 return refuse(ret_why, "a unix socket needs an absolute path");
         if (path.n >= sizeof(a.un.sun_path))
                 return refuse(ret_why, "the path is too long for a unix socket");
-        if (memchr(path.p, '\0', path.n))
-                return refuse(ret_why, "the path holds a NUL byte");
+        for (size_t i = 0; i < path.n; i++)
+                if ((unsigned char)path.p[i] < ' ' || path.p[i] == 0x7f)
+                        return refuse(ret_why, "the path holds a control character");
         memcpy(a.un.sun_path, path.p, path.n);
         a.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.n + 1);
         *ret = a;
