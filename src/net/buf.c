@@ -2,9 +2,12 @@
 #include "net/buf.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "net/pool.h"
+
+#define TRIM_MANY 64u
 
 void buf_pool_init(struct buf_pool *p, uint32_t buf_size, uint32_t keep, uint32_t max) {
         assert(buf_size > sizeof(struct buf));
@@ -60,7 +63,7 @@ void buf_release(struct buf *b) {
 }
 
 void buf_pool_trim(struct buf_pool *p) {
-        uint32_t n = p->n_least / 2;
+        uint32_t n = p->n_least / 2, n_before = p->n_free;
 
         for (; n > 0 && p->n_free > p->keep; n--) {
                 struct buf *b = p->free;
@@ -70,4 +73,7 @@ void buf_pool_trim(struct buf_pool *p) {
                 free(b);
         }
         p->n_least = p->n_free;
+        /* what something small lies above stays resident unless asked for */
+        if (n_before - p->n_free >= TRIM_MANY)
+                (void)malloc_trim(0);
 }

@@ -22,7 +22,7 @@
 #define N_BUFS_DEFAULT 64
 #define BUF_SIZE_DEFAULT 16384
 #define MAX_TURNS 8
-#define TRIM_ROUNDS 4096
+#define TRIM_TIME NSEC_PER_SEC
 
 /* ── life ──────────────────────────────────────────────────────────────── */
 
@@ -184,6 +184,8 @@ static int run_round(struct loop *l, nsec_t max_wait) {
                 wait = 0;
         } else if (wait > 0) {
                 next = wheel_next(&l->wheel);
+                if (l->pool.n_free > l->pool.keep) /* also when nothing happens any more */
+                        next = MIN(next, l->trim_at);
                 if (next != NSEC_INFINITY)
                         wait = MIN(wait, next > l->now ? next - l->now : 0);
         }
@@ -195,8 +197,8 @@ static int run_round(struct loop *l, nsec_t max_wait) {
                 run_tasks(l);
                 run_closed(l);
         }
-        if (l->trim_in-- == 0) {
-                l->trim_in = TRIM_ROUNDS;
+        if (l->now >= l->trim_at) {
+                l->trim_at = l->now + TRIM_TIME;
                 buf_pool_trim(&l->pool);
         }
         return r;

@@ -27,7 +27,7 @@ enum {
         SOCK_REGISTERED = 1u << 15, /* epoll */
 
         SOCK_TRIED = 1u << 22,     /* epoll: a first receive was tried, or would be useless */
-        URING_WARM = 1u << 23,     /* had a receive: the next one is multishot */
+        URING_WARM = 1u << 23,     /* the last receive took all that was there: the next one is multishot */
 
         URING_RECV = 1u << 16,     /* a receive is in the kernel */
         URING_STOPPING = 1u << 17, /* and it was asked to end */
@@ -77,7 +77,7 @@ struct loop {
         struct buf_pool pool;
         struct bulk_pipe *pipes;
         unsigned n_pipes;
-        uint32_t trim_in; /* rounds until the pool is trimmed */
+        nsec_t trim_at; /* when the pool is trimmed next */
         struct loop_stats stats;
         const char *fallback_reason;
 };

@@ -28,5 +28,5 @@ void buf_pool_init(struct buf_pool *p, uint32_t buf_size, uint32_t keep, uint32_
 void buf_pool_deinit(struct buf_pool *p);
 /* One reference, the caller's. NULL when memory is short or all are out. */
 struct buf *buf_pool_get(struct buf_pool *p);
-/* Frees half of what was idle since the last call, now and then. */
+/* Frees half of what was idle since the last call. */
 void buf_pool_trim(struct buf_pool *p);

@@ -53,11 +53,11 @@ static void recv_arm(struct sock *s) {
         sqe->fd = s->fd;
         /*
          * The first receive is a single one: a connection that has but one request, or a response with a long body that is spliced
-         * then, ends without an operation that has to be cancelled.
+         * then, ends without an operation that has to be cancelled. So is one behind a full buffer: more is waiting then, and a
+         * multishot that never runs dry cannot be cancelled either, it would take all that the peer can send.
          */
         if (s->priv.flags & URING_WARM)
                 sqe->ioprio = IORING_RECV_MULTISHOT;
-        s->priv.flags |= URING_WARM;
         sqe->flags = IOSQE_BUFFER_SELECT;
         sqe->buf_group = URING_GROUP;
         s->priv.flags |= URING_RECV;
@@ -132,6 +132,10 @@ void uring_recv_event(struct sock *s, struct io_uring_cqe *cqe) {
                 try_close(s);
                 return;
         }
+        if (cqe->res > 0 && (uint32_t)cqe->res < b->cap)
+                s->priv.flags |= URING_WARM;
+        else
+                s->priv.flags &= ~URING_WARM;
         if (cqe->res <= 0) {
                 buf_unref(b);
                 recv_end(s, cqe->res);

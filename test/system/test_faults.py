@@ -307,6 +307,29 @@ def test_client_that_does_not_read_is_cut(web):
         assert len(data) < 1000000000
 
 
+def test_clients_that_pipeline_and_never_read_cost_little(tenon):
+    t = tenon({"sites": {"s": {"hosts": ["*"], "routes": {"/": {"respond": "x"}}}}})
+    data = request(path="/") * 40000
+    before = t.memory()
+    clients = [t.client() for _ in range(40)]
+    for c in clients:
+        c.sock.setblocking(False)
+    quiet = time.monotonic()
+    while time.monotonic() - quiet < 0.5:  # until no socket takes more
+        for c in clients:
+            try:
+                c.left = c.left[c.sock.send(c.left):] or memoryview(data) if hasattr(c, "left") else memoryview(data)
+                quiet = time.monotonic()
+            except BlockingIOError:
+                pass
+    assert t.get("/").status == 200
+    if not t.sanitized():  # without back-pressure: several MiB a client
+        assert t.memory() - before < 64 << 20
+    for c in clients:
+        c.reset()
+    until(lambda: t.metrics().sum("tenon_connections") == 0, "all connections gone")
+
+
 def test_slow_heads_disturb_nobody(tenon, origin):
     t = tenon({**proxy(origin), "timeouts": {"header": "10s"}})
     slow = []
