@@ -2,6 +2,7 @@
 """The programs that bench/run starts: how each is configured, found, watched and stopped."""
 import http.client
 import os
+import random
 import resource
 import shutil
 import signal
@@ -17,9 +18,15 @@ class Skip(Exception):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not one of those that the kernel gives to outgoing connections, which could take it before we listen."""
+    while True:
+        port = random.randint(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def raise_nofile():

@@ -27,10 +27,22 @@ def loopback():
     return "127.%d.%d.%d" % (RANDOM.randint(1, 254), RANDOM.randint(0, 254), RANDOM.randint(2, 254))
 
 
+GIVEN = set()
+
+
 def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """A port where nobody listens, never the same twice, and none of those that the kernel gives to outgoing connections: one of them
+    could take it before the program under test does."""
+    while True:
+        port = RANDOM.randint(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind((host, port))
+            except OSError:
+                continue
+        if (host, port) not in GIVEN:
+            GIVEN.add((host, port))
+            return port
 
 
 def yaml(value, indent=0):
