@@ -307,6 +307,21 @@ def test_client_that_does_not_read_is_cut(web):
         assert len(data) < 1000000000
 
 
+@pytest.mark.parametrize("method,body", [("GET", b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"), ("DELETE", b"x"), ("OPTIONS", b"x"), ("HEAD", None)])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_server_that_loses_count_answers_nobody_else(tenon, origin, method, body, chunked):
+    """A body that the server leaves unread, or sends with the answer to a HEAD: nobody's next request meets it."""
+    t = tenon(proxy(origin), threads=1)
+    with t.client() as c:
+        for i in range(3):
+            c.send(request(method, f"/odd{i}", body=body, chunked=chunked and body is not None))
+            assert c.response(method).status == 200
+            assert c.get(f"/plain{i}").status == 200
+    odd = {r.connection for r in origin.requests if r.target.startswith(b"/odd")}
+    assert all(len(conn.requests) == 1 or conn.requests[-1].target.startswith(b"/odd") for conn in odd)
+    assert all(sum(r.target.startswith(b"/odd") for r in conn.requests) == 1 for conn in odd)
+
+
 def test_clients_that_pipeline_and_never_read_cost_little(tenon):
     t = tenon({"sites": {"s": {"hosts": ["*"], "routes": {"/": {"respond": "x"}}}}})
     data = request(path="/") * 40000

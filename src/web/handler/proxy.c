@@ -395,6 +395,25 @@ static bool proxy_splice(struct proxy *p) {
         return true;
 }
 
+/*
+ * Servers are known that leave the body of a GET unread and take it for their next request, or that send a body with the answer to
+ * a HEAD. Their next response would then be somebody else's, so such a connection gets no other request.
+ */
+static bool proxy_may_reuse(const struct http_request *q) {
+        bool has_body = q->framing == HTTP_BODY_CHUNKED || (q->framing == HTTP_BODY_LENGTH && q->content_length > 0);
+
+        switch (q->method) {
+        case HTTP_HEAD:
+                return false;
+        case HTTP_GET:
+        case HTTP_DELETE:
+        case HTTP_OPTIONS:
+                return !has_body;
+        default:
+                return true;
+        }
+}
+
 static void proxy_on_end(void *user, const struct http_fields *trailers) {
         struct proxy *p = user;
         struct h1_upstream *u = p->u;
@@ -403,7 +422,10 @@ static void proxy_on_end(void *user, const struct http_fields *trailers) {
                 exchange_trailers(p->x, trailers);
         proxy_leave(p, SERVER_OK, p->x->status);
         proxy_finish(p);
-        h1_upstream_release(u);
+        if (proxy_may_reuse(&p->x->req))
+                h1_upstream_release(u);
+        else
+                h1_upstream_drop(u);
         exchange_send(p->x, NULL, 0, true);
 }
 
