@@ -345,7 +345,7 @@ static int run(struct agent *a) {
 }
 
 int agent_run(const struct run_options *options) {
-        const struct loop_options loop_options = {.backend = LOOP_EPOLL, .n_bufs = 16};
+        const struct loop_options loop_options = {.backend = LOOP_EPOLL, .n_bufs = 16, .forks = true};
         struct agent a = {.options = options, .signal_fd = -1, .access_log_fd = -1, .next_number = 1};
         int r;
 

@@ -305,8 +305,14 @@ static void ep_run(struct sock *s) {
         run_receive(s);
 }
 
+/*
+ * The registration goes with the last descriptor of the connection, which is ours, and saves a system call. But a child has all of them
+ * too, between fork() and exec(), and then events would come for a sock that is gone.
+ */
 static void ep_close(struct sock *s) {
-        s->fd = fd_close(s->fd); /* the registration goes with it */
+        if (s->loop->forks && s->priv.flags & SOCK_REGISTERED)
+                (void)control(s->loop, EPOLL_CTL_DEL, s->fd, 0, NULL, 0);
+        s->fd = fd_close(s->fd);
         sock_set_closed(s);
 }
 

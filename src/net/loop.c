@@ -32,6 +32,7 @@ int loop_init(struct loop *l, const struct backend *backend, const struct loop_o
         unsigned max = options && options->max_bufs ? options->max_bufs : UINT16_MAX / 2;
 
         l->backend = backend;
+        l->forks = options && options->forks;
         l->now = time_monotonic();
         l->tasks_end = &l->tasks;
         list_init(&l->work);

@@ -40,6 +40,7 @@ struct loop_options {
         unsigned max_bufs; /* never more than this at once; 0: as many as can be named. Receiving waits when all are out */
         unsigned n_completions; /* io_uring: of its completion queue, a power of two; 0: default */
         unsigned buf_size; /* bytes of each, bookkeeping included; 0: default */
+        bool forks;        /* this process starts others, so what it closes may stay open for a moment in one of them */
 };
 
 /* -ENOSYS, -EPERM, … when LOOP_URING was asked for and the kernel refuses; *ret_why (may be NULL) is then a

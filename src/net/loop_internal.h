@@ -65,6 +65,7 @@ struct loop {
         const struct backend *backend;
         nsec_t now;
         bool stopped;
+        bool forks;
         int wake_fd;
         struct task *posted; /* newest first; atomic */
         struct task *tasks;  /* oldest first */
