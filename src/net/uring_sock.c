@@ -321,7 +321,7 @@ static void try_close(struct sock *s) {
                                 sock_queue_later(s);
                                 return;
                         }
-                sqe = uring_sqe(s->loop, NULL, NOBODY);
+                sqe = URING_CLOSES ? uring_sqe(s->loop, NULL, NOBODY) : NULL;
                 if (sqe) {
                         sqe->opcode = IORING_OP_CLOSE;
                         sqe->fd = s->fd;
