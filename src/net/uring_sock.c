@@ -42,7 +42,8 @@ static void recv_arm(struct sock *s) {
         const uint32_t mask = SOCK_RECV_ON | URING_RECV | SOCK_ENDED | SOCK_CLOSING;
         struct io_uring_sqe *sqe;
 
-        if ((s->priv.flags & mask) != SOCK_RECV_ON || !list_empty(&s->priv.starved_link))
+        /* what waits goes first: else each piece that is taken would let another one in, and the queue never become shorter */
+        if ((s->priv.flags & mask) != SOCK_RECV_ON || s->priv.pending || !list_empty(&s->priv.starved_link))
                 return;
         sqe = uring_sqe(s->loop, s, TAG_RECV);
         if (!sqe) {
