@@ -189,7 +189,10 @@ static void test_head(void **state) {
         server = ask(&s, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
         raw_puts(server, "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
         assert_has(raw_head(s.client), "\r\nContent-Length: 5000\r\n");
+        raw_expect_end(server); /* what would come behind it can belong to nothing */
+        raw_close(server);
         raw_puts(s.client, GET);
+        server = raw_accept(s.a);
         (void)raw_head(server);
         raw_puts(server, "HTTP/1.1 304 Not Modified\r\nContent-Length: 5000\r\nETag: x\r\n\r\n");
         assert_has(raw_head(s.client), "\r\nContent-Length: 5000\r\n");
