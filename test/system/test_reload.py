@@ -282,7 +282,15 @@ def test_killed_worker_comes_back_with_the_configuration_of_the_last_apply(tenon
     os.kill(pid, signal.SIGKILL)
     until(lambda: worker_or_none(t) not in (None, pid), "a new worker")
     assert t.get("/unused/7/", timeout=DEADLINE).body == b"generation 7"
-    t.apply(variant(origin, 8))
+
+    def applied():
+        try:
+            t.apply(variant(origin, 8))
+        except AssertionError:  # the agent may not have heard yet that the new worker serves
+            return False
+        return True
+
+    until(applied, "the next apply")
     assert t.get("/unused/8/").body == b"generation 8"
 
 
